@@ -1,0 +1,48 @@
+# `make run` and `make test` need Python 3.11+, git and make; everything else they set up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+CODE := reconciler collectors tests
+
+.PHONY: help run test check bench fmt lock clean
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
+
+.venv/run.stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "daq needs Python 3.11 or newer; say PYTHON=python3.12 or alike")'
+	@echo "setting up .venv (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+.venv/test.stamp: tests/requirements.lock .venv/run.stamp
+	@$(PIP) --require-hashes -r tests/requirements.lock
+	@touch $@
+
+run: .venv/run.stamp  ## the demo plant: simulated devices, collectors, embedded database; Ctrl-C ends all of it
+	@$(BIN)/daq run --stop-on-exit
+
+test: .venv/test.stamp  ## every test
+	@$(BIN)/pytest -n 2
+
+check: .venv/test.stamp  ## format, lint, types, import rules
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same minute
+	@$(BIN)/python -m tests.bench
+
+fmt: .venv/test.stamp  ## format and fix what can be fixed
+	@$(BIN)/ruff check --fix --quiet $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
+
+UV := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+lock: .venv/test.stamp  ## pin the newest versions that fit
+	@$(UV) --upgrade pyproject.toml -o requirements.lock
+	@$(UV) --upgrade --extra dev pyproject.toml -o tests/requirements.lock
+
+clean:  ## remove what was set up; manifests and data in .daq stay
+	@rm -rf .venv dist build .mypy_cache .ruff_cache .import_linter_cache .hypothesis

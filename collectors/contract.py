@@ -1,0 +1,256 @@
+"""What the reconciler and its children agree on: where files lie, what they hold, how a child is called and how it ends.
+
+This module is the only crossing between the two rooms. Every file named here is replaced atomically, except logs and
+databases; every JSON file is one object in UTF-8.
+
+A child is ``python -m collectors <state-dir>/specs/<name>.<digest>.json`` (built-in collectors and senders) or the
+command of an exec manifest. Its environment holds the four ``DAQ_`` variables below. It may be killed at any time and
+never needs the reconciler to be alive.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+EXIT_STOPPED = 0
+"""Asked to stop, and did."""
+EXIT_RETRY = 75
+"""Could not work now; try again with a back-off."""
+EXIT_CONFIG = 78
+"""The configuration is wrong; hold until it, or what it refers to, changes."""
+
+ENV_NAME, ENV_DIGEST, ENV_STATE_DIR, ENV_INSTANCE = "DAQ_NAME", "DAQ_DIGEST", "DAQ_STATE_DIR", "DAQ_INSTANCE"
+
+REPORT_EVERY_S = 10.0
+"""A child reports on change, and at least this often."""
+
+Kind = Literal["Collector", "Sink"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """The layout of a state directory; says where things are and touches nothing."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The embedded database, written by the sender of the Sink ``local``."""
+        return self.root / "data.db"
+
+    def lock(self, name: str) -> Path:
+        """Inherited by the child of that name; never removed."""
+        return self.root / "locks" / name
+
+    def spec(self, name: str, digest: str) -> Path:
+        """A :class:`SpecFile`; immutable."""
+        return self.root / "specs" / f"{name}.{digest}.json"
+
+    def live(self, name: str) -> Path:
+        """A :class:`LiveFile`; looked at by the child every second."""
+        return self.root / "live" / f"{name}.json"
+
+    def report(self, name: str) -> Path:
+        """A :class:`Report`; written by the child."""
+        return self.root / "reports" / f"{name}.json"
+
+    def outbox(self, name: str) -> Path:
+        """SQLite database; its only writer is the collector of that name."""
+        return self.root / "outbox" / f"{name}.db"
+
+    def cursors(self, sink: str) -> Path:
+        """SQLite database; its only writer is the sender of that sink."""
+        return self.root / "cursors" / f"{sink}.db"
+
+    def log(self, name: str) -> Path:
+        """Output of the child, appended."""
+        return self.root / "logs" / f"{name}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """What a child runs: the part of a manifest's spec whose change needs a restart.
+
+    ``spec`` has the manifest's own shape (durations ``1s``, sizes ``64KiB``, text scalars as written), point tables
+    already merged into ``tags``, live fields left out, defaults not filled in.
+    """
+
+    kind: Kind
+    name: str
+    digest: str
+    spec: Mapping[str, Any]
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """The part of a manifest that changes without a restart.
+
+    ``spec`` holds the live fields of the manifest as written (``restart stop health resources buffer sinks
+    nodeSelector``); ``sinks`` the names of the sinks in force, defaults resolved (empty for a Sink); ``texts`` maps a
+    tag's name to its ``unit`` and ``title``; ``metadata`` the manifest's title, labels and annotations.
+    """
+
+    sinks: tuple[str, ...] = ()
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Counts of readings for one sink since the outbox began; ``acquired`` is the sum of the other four."""
+
+    acquired: int = 0
+    delivered: int = 0
+    queued: int = 0
+    dropped: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: Points) -> Points:
+        return Points(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A tag that its device refuses; ``since`` is epoch seconds."""
+
+    tag: str
+    address: str
+    reason: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """One device as its collector sees it; ``last_read_at`` epoch seconds, ``cycle_ms`` the last cycle's duration."""
+
+    name: str
+    endpoint: str
+    connected: bool = False
+    last_read_at: float | None = None
+    reads: int = 0
+    errors: int = 0
+    late_cycles: int = 0
+    cycle_ms: float = 0.0
+    last_error: str | None = None
+    quarantined: tuple[Quarantined, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why something is not as it should be: a CamelCase reason, a sentence, and since when (epoch seconds)."""
+
+    reason: str
+    message: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a child says of itself.
+
+    ``monotonic_s`` and ``boot_id`` tell how old it is (the clock may step); ``cycled``: one full cycle was tried (a
+    sender: the sink was tried once, or there is nothing to send). ``points`` are by sink for a collector, by
+    collector for a sender. ``held`` is set while a sender's sink does not accept; ``troubles`` by condition type.
+    """
+
+    name: str
+    instance: str
+    digest: str
+    pid: int
+    boot_id: str
+    monotonic_s: float
+    at: float
+    cycled: bool = False
+    devices: tuple[DeviceReport, ...] = ()
+    points: Mapping[str, Points] = field(default_factory=dict)
+    points_per_second: float = 0.0
+    stale_tags: int = 0
+    held: Trouble | None = None
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read back what :func:`to_json` made; unknown keys of a newer version are passed over.
+
+        Raises KeyError, TypeError or ValueError where the value is not a report.
+        """
+        known = {f.name for f in fields(cls)}
+        plain = {k: v for k, v in value.items() if k in known}
+        devices = tuple(
+            DeviceReport(**{**d, "quarantined": tuple(Quarantined(**q) for q in d.get("quarantined", ()))})
+            for d in value.get("devices", ())
+        )
+        held = value.get("held")
+        plain |= {
+            "devices": devices,
+            "points": {k: Points(**v) for k, v in value.get("points", {}).items()},
+            "held": Trouble(**held) if held else None,
+            "troubles": {k: Trouble(**v) for k, v in value.get("troubles", {}).items()},
+        }
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at a place of a spec: `path` are the keys and indices below ``spec``."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+def check_spec(kind: Kind, name: str, spec: Mapping[str, Any]) -> list[Problem]:
+    """What no schema can say of a spec that fits its schema: addresses, types, orders, lengths, duplicate fields."""
+    from collectors.spec import check  # noqa: PLC0415  (spec speaks in terms of this module)
+
+    return check(kind, name, spec)
+
+
+def to_json(value: SpecFile | LiveFile | Report) -> dict[str, Any]:
+    """A plain JSON object of one of the files above."""
+    return asdict(value)
+
+
+def builtin_command(python: str, spec: Path) -> list[str]:
+    """The argv of a built-in collector or sender; readable in ``ps``."""
+    return [python, "-m", "collectors", str(spec)]
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def monotonic() -> float:
+    """Seconds on the clock that all processes of one boot share and that never steps."""
+    return time.monotonic()
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file. Raises OSError or ValueError."""
+    return json.loads(path.read_bytes())
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Replace a JSON file atomically; with `durable`, on disk before it returns. Raises OSError."""
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
