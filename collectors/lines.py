@@ -1,0 +1,131 @@
+"""Line protocol: readings to text, and back for sinks that are no InfluxDB.
+
+    press,collector=press-1,device=press-1,hall=A temperature=23.4,door=true 1793480000123456789
+
+The text is what InfluxDB 1.x, 2.x and VictoriaMetrics all read the same way. Where their rules for
+backslashes differ, or no escape exists, a character is replaced: in measurements, tag keys and values and field
+keys a control character becomes a space, and a backslash before a delimiter, before another backslash or at the
+end becomes a slash; a measurement's leading ``#`` (a comment) becomes ``_``. In string values line breaks become
+spaces. So one line of text is always one line of the protocol. Everything else comes back from :func:`parse` as
+it went in.
+
+https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from math import isfinite
+
+Value = bool | int | float | str
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_AMBIGUOUS_BACKSLASH = re.compile(r"\\(?=[\\,= ]|\Z)")
+_LINE_BREAK = re.compile(r"[\r\n]")
+
+_UNESCAPED_SPACE = re.compile(r"(?<!\\) ")
+_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+_UNESCAPED_EQUALS = re.compile(r"(?<!\\)=")
+_FIELD = re.compile(r'((?:[^\\,=]|\\.)+)=("(?:[^"\\]|\\.)*"|[^",]+)(?:,|\Z)', re.DOTALL)
+_ESCAPED = re.compile(r"\\([,= ])")
+_ESCAPED_IN_STRING = re.compile(r'\\(["\\])')
+
+
+def series_key(measurement: str, tags: Mapping[str, str]) -> str:
+    """The part of a line before its fields, tags sorted by key; tags with an empty value are left out.
+
+    Raises ValueError for an empty measurement or tag key.
+    """
+    name = _named("measurement", measurement).replace(",", "\\,").replace(" ", "\\ ")
+    pairs = [f",{_key('tag key', k)}={_escape(tags[k])}" for k in sorted(tags) if tags[k]]
+    return ("_" + name[1:] if name[0] == "#" else name) + "".join(pairs)
+
+
+def field_key(name: str) -> str:
+    """A field's name. Raises ValueError when empty."""
+    return _key("field name", name)
+
+
+def field_value(value: Value) -> str:
+    """A field's value; integers are signed 64 bit.
+
+    Raises ValueError for NaN, infinities and integers beyond 64 bit.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"cannot store {value}: beyond 64 bit signed")
+        return f"{value}i"
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"cannot store {value}: not a number")
+        return repr(value)
+    text = _LINE_BREAK.sub(" ", value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def parse(line: str) -> tuple[str, Mapping[str, str], dict[str, Value], int]:
+    """Measurement, tags (shared: not to be changed), fields and time (ns) of a line made with the above.
+
+    Raises ValueError where it is no such line.
+    """
+    try:
+        series, rest = _UNESCAPED_SPACE.split(line, 1)
+        text, ts_ns = rest.rsplit(" ", 1)
+        measurement, tags = _series(series)
+        return measurement, tags, _fields(text), int(ts_ns)
+    except ValueError:
+        raise ValueError(f"cannot read as line protocol: {line[:200]!r}") from None
+
+
+def _named(what: str, text: str) -> str:
+    if not text:
+        raise ValueError(f"cannot write a line: empty {what}")
+    return _AMBIGUOUS_BACKSLASH.sub("/", _CONTROL.sub(" ", text))
+
+
+def _key(what: str, text: str) -> str:
+    return _escape(_named(what, text))
+
+
+def _escape(text: str) -> str:
+    clean = _AMBIGUOUS_BACKSLASH.sub("/", _CONTROL.sub(" ", text))
+    return clean.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ")
+
+
+@lru_cache(maxsize=4096)
+def _series(text: str) -> tuple[str, Mapping[str, str]]:
+    measurement, *pairs = _UNESCAPED_COMMA.split(text)
+    tags = dict(_UNESCAPED_EQUALS.split(pair, 1) for pair in pairs)
+    return _unescape(measurement), {_unescape(k): _unescape(v) for k, v in tags.items()}
+
+
+def _fields(text: str) -> dict[str, Value]:
+    if '"' not in text and "\\" not in text:
+        return {k: _value(v) for k, v in (pair.split("=") for pair in text.split(","))}
+    fields: dict[str, Value] = {}
+    at = 0
+    while at < len(text):
+        found = _FIELD.match(text, at)
+        if found is None:
+            raise ValueError
+        fields[_unescape(found[1])] = _value(found[2])
+        at = found.end()
+    return fields
+
+
+def _value(text: str) -> Value:
+    if text[:1] == '"':
+        return _ESCAPED_IN_STRING.sub(r"\1", text[1:-1])
+    if text[-1:] == "i":
+        return int(text[:-1])
+    if text in ("true", "false"):
+        return text == "true"
+    return float(text)
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
