@@ -1,0 +1,115 @@
+"""The options that every command takes, after the command or before it, or from the environment as ``DAQ_…``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from collectors.contract import StateDir
+from reconciler.model import Node
+
+DEFAULT_LISTEN = "127.0.0.1:8000"
+SYSTEM_STATE_DIR = Path("/var/lib/daq")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where manifests and state are, and what this machine is called."""
+
+    desired: Annotated[Path, typer.Option(envvar="DAQ_DESIRED", help="Directory of the manifests.")] = Path("desired")
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DAQ_STATE_DIR",
+            help="Where daq keeps its state. Default: ./.daq where it or ./desired exists, else /var/lib/daq.",
+            show_default=False,
+        ),
+    ] = None
+    listen: Annotated[
+        str, typer.Option(envvar="DAQ_LISTEN", metavar="HOST:PORT", help="Address of the endpoint; `none` = off.")
+    ] = DEFAULT_LISTEN
+    node: Annotated[
+        str, typer.Option(envvar="DAQ_NODE", help="Name of this machine. Default: its host name.", show_default=False)
+    ] = ""
+    label: Annotated[
+        list[str] | None,
+        typer.Option(envvar="DAQ_LABEL", metavar="K=V", help="Label of this machine, for nodeSelector; repeatable."),
+    ] = None
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option(envvar="DAQ_LOG_FORMAT", help="How `daq run` logs.")
+    ] = "text"
+
+    @property
+    def state(self) -> StateDir:
+        """The state directory in force, absolute, links resolved."""
+        chosen = self.state_dir
+        if chosen is None:
+            here = Path(".daq").exists() or Path("desired").exists()
+            chosen = Path(".daq") if here else SYSTEM_STATE_DIR
+        return StateDir(chosen.resolve())
+
+    @property
+    def this_node(self) -> Node:
+        """This machine as nodeSelectors see it. Raises typer.BadParameter for a label without `=`."""
+        labels = {}
+        for text in self.label or []:
+            key, equals, value = text.partition("=")
+            if not equals or not key:
+                raise typer.BadParameter(f"{text!r} is no label; write --label KEY=VALUE")
+            labels[key] = value
+        return Node(self.node or socket.gethostname(), labels)
+
+    @property
+    def listen_address(self) -> tuple[str, int] | None:
+        """Host and port of the endpoint, or None when it is off. Raises typer.BadParameter."""
+        if self.listen == "none":
+            return None
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not host or not port.isdigit() or int(port) > 0xFFFF:
+            raise typer.BadParameter(f"{self.listen!r} is no address; write --listen HOST:PORT, or `none`")
+        return host.strip("[]"), int(port)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose first parameter is an :class:`Options`, the common options as its own."""
+    hints = get_type_hints(command, include_extras=True)
+    first, *own = inspect.signature(command).parameters.values()
+    common = get_type_hints(Options, include_extras=True)
+    parameters = [p.replace(annotation=hints[p.name]) for p in own]
+    parameters += [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=common[f.name])
+        for f in fields(Options)
+    ]
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **values: Any) -> None:
+        options = Options(**{f.name: values.pop(f.name) for f in fields(Options)})
+        command(options, *args, **values)
+
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    del wrapper.__wrapped__, first
+    return wrapper
+
+
+def options_last(arguments: list[str]) -> list[str]:
+    """Move options that stand before the command behind it, so that they may stand on either side."""
+    names = {"--" + f.name.replace("_", "-") for f in fields(Options)}
+    at = 0
+    while at < len(arguments):
+        name, equals, _ = arguments[at].partition("=")
+        if name not in names:
+            break
+        at += 1 if equals else 2
+    before, after = arguments[:at], arguments[at:]
+    if not after or after[0].startswith("-"):
+        return arguments
+    end = after.index("--") if "--" in after else len(after)
+    return [*after[:end], *before, *after[end:]]

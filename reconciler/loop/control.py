@@ -1,0 +1,91 @@
+"""The socket by which commands ask a running loop: one JSON object there, one back.
+
+``<state-dir>/control.sock`` (0600, this uid only) is bound and connected through the directory's descriptor: a path
+longer than the 107 bytes of a socket address would fail otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from collectors.contract import StateDir
+
+NAME = "control.sock"
+LIMIT = 65536
+
+logger = logging.getLogger("daq.control")
+
+Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+
+
+class Unreachable(Exception):
+    """No loop answers on the socket of this state directory."""
+
+
+@contextmanager
+def _address(state: StateDir) -> Iterator[str]:
+    fd = os.open(state.root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{fd}/{NAME}"
+    finally:
+        os.close(fd)
+
+
+async def listen(state: StateDir, answer: Answer) -> asyncio.Server:
+    """Serve `answer` until the returned server is closed. The caller holds the instance lock. Raises OSError."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            _, uid, _ = struct.unpack("3i", peer)
+            if uid not in (os.getuid(), 0):
+                return
+            request = json.loads(await reader.readline())
+            reply = await answer(request)
+            writer.write(json.dumps(reply, ensure_ascii=False).encode() + b"\n")
+            await writer.drain()
+        except (ValueError, ConnectionError) as error:
+            logger.warning("a request on the control socket was dropped: %s", error)
+        finally:
+            writer.close()
+
+    (state.root / NAME).unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _address(state) as path:
+        before = os.umask(0o177)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+    return await asyncio.start_unix_server(serve, sock=sock, limit=LIMIT)
+
+
+def ask(state: StateDir, request: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+    """Send `request` to the running loop and wait for its reply.
+
+    Raises Unreachable where no loop listens or it ended before it answered, TimeoutError after `timeout_s`.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout_s)
+        try:
+            with _address(state) as path:
+                sock.connect(path)
+            sock.sendall(json.dumps(request, ensure_ascii=False).encode() + b"\n")
+            with sock.makefile("rb") as file:
+                line = file.readline()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise Unreachable(str(error)) from error
+        if not line:
+            raise Unreachable("the loop ended before it answered")
+        reply: Mapping[str, Any] = json.loads(line)
+        return reply
