@@ -3,11 +3,11 @@
     press,collector=press-1,device=press-1,hall=A temperature=23.4,door=true 1793480000123456789
 
 The text is what InfluxDB 1.x, 2.x and VictoriaMetrics all read the same way. Where their rules for
-backslashes differ, or no escape exists, a character is replaced: in measurements, tag keys and values and field
-keys a control character becomes a space, and a backslash before a delimiter, before another backslash or at the
-end becomes a slash; a measurement's leading ``#`` (a comment) becomes ``_``. In string values line breaks become
-spaces. So one line of text is always one line of the protocol. Everything else comes back from :func:`parse` as
-it went in.
+backslashes differ, or no escape exists, a character is replaced: in measurements, tag keys and values and
+field keys a control character becomes a space, and a backslash before a delimiter, before another
+backslash or at the end becomes a slash; a measurement's leading ``#`` (a comment) becomes ``_``. In
+string values line breaks become spaces. So one line of text is always one line of the protocol.
+Everything else comes back from :func:`parse` as it went in.
 
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
