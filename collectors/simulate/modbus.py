@@ -53,6 +53,7 @@ class Device:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests in their order until the peer closes the connection or sends what is no frame."""
+        writer.transport.set_write_buffer_limits(0)  # drain() then means: given to the kernel
         buffer = bytearray()
         try:
             while received := await reader.read(4096):

@@ -14,10 +14,10 @@ class Faults:
     """Nothing is wrong by default; counts of 0 mean never.
 
     ``delay_s`` passes before every answer. ``refuse``: connections are refused. ``drop_every`` N: every Nth
-    request gets no answer. ``truncate_every`` N: every Nth request gets only the first half of its answer, on a
-    connection that stays open. ``split``: every byte goes as its own segment. ``illegal``: addresses refused with
-    exception 02. ``silent_units`` answer nothing. ``gateway``: for a unit that is silent or not there, answer
-    with exception 0B as a gateway does, instead of nothing.
+    request gets no answer. ``truncate_every`` N: every Nth request gets only the first half of its answer, on
+    a connection that stays open. ``split``: every byte goes as its own segment. ``illegal``: these addresses
+    are refused with exception 02. ``silent_units`` answer nothing. ``gateway``: for a unit that is silent or
+    not there, answer with exception 0B as a gateway does, instead of nothing.
     """
 
     delay_s: float = 0.0
