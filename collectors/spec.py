@@ -1,0 +1,154 @@
+"""A collector's spec in its frozen form, and what is wrong with one that fits the schema. Pure.
+
+Both come from one reading, so a spec without problems is one that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from collectors import protocols
+from collectors.contract import Kind, Problem
+from collectors.model import Device, Limits, Tag
+from collectors.tags import Context, TagError, parse_tag
+from collectors.units import parse_ms
+
+Path = tuple[str | int, ...]
+
+RESERVED_LABELS = {"collector", "device", "tag"}
+RESERVED_FIELDS = {"time"}
+"""InfluxDB drops a field of this name without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorSpec:
+    """What a built-in collector does; ``interval_ms`` is the base that every tag's ``every`` counts in."""
+
+    name: str
+    type: str
+    measurement: str
+    interval_ms: int
+    devices: tuple[Device, ...]
+
+
+class SpecError(ValueError):
+    """A spec that cannot run, with every problem found."""
+
+    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
+        where = (f"{'.'.join(map(str, p.path))}: {p.message}" for p in problems)
+        super().__init__(f"cannot run {name}: " + "; ".join(where))
+        self.problems = tuple(problems)
+
+
+def parse(name: str, spec: Mapping[str, Any]) -> CollectorSpec:
+    """A collector's spec from the manifest's shape. Raises SpecError, or LookupError for an unknown protocol."""
+    reading = _Reading(name, spec)
+    devices = reading.devices()
+    if reading.problems:
+        raise SpecError(name, reading.problems)
+    measurement = str(spec.get("measurement", name))
+    return CollectorSpec(name, str(spec["type"]), measurement, reading.interval_ms, devices)
+
+
+def check(kind: Kind, name: str, spec: Mapping[str, Any]) -> list[Problem]:
+    """What no schema can say of a spec that fits its schema."""
+    if kind != "Collector" or spec["type"] == "exec":
+        return []
+    try:
+        reading = _Reading(name, spec)
+    except LookupError:
+        return []
+    reading.devices()
+    return sorted(
+        set(reading.problems), key=lambda p: [(isinstance(k, str), str(k).zfill(6)) for k in p.path]
+    )
+
+
+class _Reading:
+    """One pass over a spec that goes on after a problem, to find them all."""
+
+    def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
+        self.name = name
+        self.spec = spec
+        self.problems: list[Problem] = []
+        self.protocol = protocols.load(str(spec["type"]))
+        self.interval_ms = parse_ms(str(spec.get("interval", "5s")))
+        if self.interval_ms <= 0:
+            self.problem(("interval",), "an interval must be longer than 0")
+            self.interval_ms = 1
+        self.shared: dict[Limits, list[tuple[Path, Tag]]] = {}
+
+    def problem(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def devices(self) -> tuple[Device, ...]:
+        defaults = self.spec.get("deviceDefaults", {})
+        found: list[Device] = []
+        names: set[str] = set()
+        for i, written in enumerate(self.spec["devices"]):
+            path: Path = ("devices", i)
+            name = self.device_name(path, written)
+            if name in names:
+                self.problem((*path, "name"), f"there is already a device named {name}")
+            names.add(name)
+            options = {**self.protocol.DEFAULTS, **defaults, **written}
+            options["labels"] = {**defaults.get("labels", {}), **written.get("labels", {})}
+            if device := self.device(path, name, options):
+                found.append(device)
+        return tuple(found)
+
+    def device_name(self, path: Path, written: Mapping[str, Any]) -> str:
+        if "name" not in written and len(self.spec["devices"]) > 1:
+            self.problem(path, "a device needs a name where there are several")
+        return str(written.get("name", self.name))
+
+    def device(self, path: Path, name: str, options: Mapping[str, Any]) -> Device | None:
+        for label in RESERVED_LABELS & options["labels"].keys():
+            self.problem(
+                (*path, "labels", label), f"{label} is set by the collector itself; use another label"
+            )
+        if "host" not in options:
+            self.problem(path, "a host is required, here or in deviceDefaults")
+            return None
+        try:
+            device = self.protocol.parse_device(name, options)
+        except ValueError as error:
+            self.problem(path, str(error))
+            return None
+        context = Context(self.protocol, options, device.limits, self.interval_ms)
+        if device.limits not in self.shared:
+            self.shared[device.limits] = self.tags(("tags",), self.spec.get("tags", ()), context)
+        tags = self.shared[device.limits] + self.tags((*path, "tags"), options.get("tags", ()), context)
+        if not self.spec.get("tags") and not options.get("tags"):
+            self.problem(
+                (*path, "tags"), f"nothing is read on {name}; give the collector or this device tags"
+            )
+        self.check_fields(name, tags)
+        labels = {str(k): str(v) for k, v in options["labels"].items()}
+        return replace(device, labels=labels, tags=tuple(tag for _, tag in tags))
+
+    def tags(
+        self, path: Path, written: Sequence[Mapping[str, Any]], context: Context
+    ) -> list[tuple[Path, Tag]]:
+        found = []
+        for i, tag in enumerate(written):
+            try:
+                found.append(((*path, i), parse_tag(tag, context)))
+            except TagError as error:
+                key = error.key if error.key[0] in tag else ()
+                self.problem((*path, i, *key), str(error))
+        return found
+
+    def check_fields(self, device: str, tags: Sequence[tuple[Path, Tag]]) -> None:
+        owner: dict[str, str] = {}
+        for path, tag in tags:
+            for name in tag.fields:
+                if name in owner:
+                    self.problem(
+                        (*path, "name"), f"field {name} of {tag.name} is already given by {owner[name]}"
+                    )
+                if name in RESERVED_FIELDS:
+                    self.problem((*path, "name"), f"InfluxDB keeps the name {name} for itself; use another")
+                owner[name] = tag.name
