@@ -1,4 +1,4 @@
-"""Two ways to talk to a simulated Modbus device: pymodbus's client, or raw frames where that is too polite."""
+"""Two ways to talk to a Modbus device: pymodbus's client, or raw frames where that is too polite."""
 
 from __future__ import annotations
 
