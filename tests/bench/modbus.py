@@ -22,13 +22,20 @@ BLOCKS = [("holding", 0, 18), ("holding", 99, 120), ("input", 0, 14), ("input", 
 @contextmanager
 def simulator() -> Iterator[int]:
     """The press line in a process of its own; its port."""
-    command = [Path(sys.executable).with_name("daq"), "simulate", "modbus", "--port", "0"]
+    command = [str(Path(sys.executable).with_name("daq")), "simulate", "modbus", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline().rpartition(":")[2])
         finally:
             process.terminate()
+
+
+async def bare_client(port: int) -> AsyncModbusTcpClient:
+    """pymodbus as its documentation has it."""
+    client = AsyncModbusTcpClient("127.0.0.1", port=port)
+    assert await client.connect()
+    return client
 
 
 def run() -> list[Row]:
@@ -38,8 +45,7 @@ def run() -> list[Row]:
         device = modbus.parse_device("press-1", {**modbus.DEFAULTS, "host": "127.0.0.1", "port": port})
         blocks = [Block(area, "word", start, count, ()) for area, start, count in BLOCKS]
         link = runner.run(modbus.connect(device.link, device.timeout_s))
-        client = AsyncModbusTcpClient("127.0.0.1", port=port, retries=0)
-        runner.run(client.connect())
+        client = runner.run(bare_client(port))
         bare = {"holding": client.read_holding_registers, "input": client.read_input_registers}
 
         async def ours(times: int) -> None:
