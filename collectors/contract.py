@@ -19,6 +19,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from collectors.quantities import canonical_duration, canonical_size, parse_duration, parse_size
+
+__all__ = ["canonical_duration", "canonical_size", "parse_duration", "parse_size"]
+
 EXIT_STOPPED = 0
 """Asked to stop, and did."""
 EXIT_RETRY = 75
