@@ -20,11 +20,11 @@ READ_ONE = b"\x03\x00\x00\x00\x01"
 
 @asynccontextmanager
 async def connected(
-    device: Device, *, timeout_s: float = PATIENCE_S, framer: FramerType = FramerType.SOCKET
+    port: int, *, timeout_s: float = PATIENCE_S, framer: FramerType = FramerType.SOCKET
 ) -> AsyncIterator[AsyncModbusTcpClient]:
     """An independent client."""
     client = AsyncModbusTcpClient(
-        "127.0.0.1", port=device.port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0
+        "127.0.0.1", port=port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0
     )
     assert await client.connect()
     try:
@@ -40,7 +40,7 @@ def against(
     """Run `check` with a device and a client connected to it."""
 
     async def main() -> None:
-        async with serve(faults=faults) as device, connected(device) as client:
+        async with serve(faults=faults) as device, connected(device.port) as client:
             await check(device, client)
 
     asyncio.run(main())

@@ -30,7 +30,7 @@ def test_a_unit_that_is_not_there_or_silent_does_not_answer_and_others_do(unit: 
     async def main() -> None:
         async with (
             serve(faults=Faults(silent_units=frozenset({2}))) as device,
-            connected(device, timeout_s=IMPATIENCE_S) as client,
+            connected(device.port, timeout_s=IMPATIENCE_S) as client,
         ):
             with pytest.raises(ModbusIOException):
                 await client.read_coils(0, count=1, device_id=unit)

@@ -108,7 +108,7 @@ def test_rtu_frames_over_tcp_are_understood_by_an_independent_client() -> None:
     async def main() -> None:
         async with (
             serve(framing="rtu-over-tcp") as device,
-            connected(device, framer=FramerType.RTU) as client,
+            connected(device.port, framer=FramerType.RTU) as client,
         ):
             reply = await client.read_holding_registers(0, count=18, device_id=2)
             assert len(reply.registers) == 18

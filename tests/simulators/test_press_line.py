@@ -41,8 +41,8 @@ def test_values_move_and_follow_from_the_time_alone() -> None:
         async with (
             serve(clock=clock) as one,
             serve(clock=clock) as other,
-            connected(one) as client,
-            connected(other) as second,
+            connected(one.port) as client,
+            connected(other.port) as second,
         ):
             seen = []
             for _ in range(120):

@@ -6,38 +6,60 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from collectors.simulate.modbus import serve
-from tests.simulators.modbus_peer import PATIENCE_S, READ_ONE, tcp_answer, tcp_request
+from tests.simulators.modbus_peer import PATIENCE_S, connected
 
-COMMAND = [str(Path(sys.executable).with_name("daq")), "simulate", "modbus", "--port"]
+COMMAND = [str(Path(sys.executable).with_name("daq")), "simulate", "modbus"]
 
 
-def test_it_says_where_it_listens_and_sigterm_ends_it_with_0_under_an_open_connection() -> None:
-    with subprocess.Popen([*COMMAND, "0"], stdout=subprocess.PIPE, text=True) as process:
+@contextmanager
+def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The command on a free port, and that port, once it says that it listens."""
+    with subprocess.Popen([*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        announced = process.stdout.readline()
-        assert announced.startswith("modbus simulator on 127.0.0.1:")
-        port = int(announced.rpartition(":")[2])
+        try:
+            announced = process.stdout.readline()
+            assert announced.startswith("modbus simulator on 127.0.0.1:")
+            yield process, int(announced.rpartition(":")[2])
+        finally:
+            process.terminate()
 
-        async def connect_and_end_it() -> int:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(tcp_request(READ_ONE))
-            await tcp_answer(reader)
-            process.send_signal(signal.SIGTERM)
-            code = await asyncio.to_thread(process.wait, PATIENCE_S)
-            writer.transport.abort()
-            return code
 
-        assert asyncio.run(connect_and_end_it()) == 0
+def test_sigterm_ends_it_with_0_under_an_open_connection() -> None:
+    with running() as (process, port):
+
+        async def end_it() -> int:
+            async with connected(port) as client:
+                assert not (await client.read_coils(0, count=1, device_id=2)).isError()
+                process.send_signal(signal.SIGTERM)
+                return await asyncio.to_thread(process.wait, PATIENCE_S)
+
+        assert asyncio.run(end_it()) == 0
+
+
+def test_faults_are_options() -> None:
+    async def main(port: int) -> None:
+        async with connected(port) as client:
+            refused = await client.read_holding_registers(899, count=2, device_id=1)
+            assert refused.exception_code == 2
+            silent = await client.read_holding_registers(0, count=1, device_id=2)
+            assert silent.exception_code == 0x0B
+
+    options = ("--illegal", "holding:900", "--silent-unit", "2", "--gateway", "--split", "--delay", "1ms")
+    with running(*options) as (_, port):
+        asyncio.run(main(port))
 
 
 def test_a_taken_port_is_a_clear_failure() -> None:
     async def main() -> None:
         async with serve() as device:
+            command = [*COMMAND, "--port", str(device.port)]
             ended = await asyncio.to_thread(
-                subprocess.run, [*COMMAND, str(device.port)], capture_output=True, text=True, check=False
+                subprocess.run, command, capture_output=True, text=True, check=False
             )
             assert ended.returncode == 1
             assert ended.stderr == f"cannot listen on 127.0.0.1:{device.port}: Address already in use\n"
@@ -46,8 +68,7 @@ def test_a_taken_port_is_a_clear_failure() -> None:
 
 
 def test_a_fault_that_cannot_be_read_is_refused_with_an_example() -> None:
-    ended = subprocess.run(
-        [*COMMAND, "0", "--illegal", "tank:1"], capture_output=True, text=True, check=False
-    )
+    command = [*COMMAND, "--port", "0", "--illegal", "tank:1"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "holding:900" in ended.stderr
