@@ -45,8 +45,8 @@ class Tag:
     """One tag of one device, defaults filled in.
 
     ``text`` is the address as written; ``width`` the words (or bits) of one value; ``fields`` one name per
-    value, or one per entry of ``bits`` (bit numbers). Where a scale or offset is written (``scaled``), a value
-    v is stored as v × scale + offset, both numerators over ``denominator``. ``every`` counts intervals.
+    value, or one per entry of ``bits`` (bit numbers). Where a scale or offset is written (``scaled``), a
+    value v is stored as v × scale + offset, both numerators over ``denominator``. ``every`` counts intervals.
     """
 
     name: str
@@ -141,7 +141,9 @@ class LinkLostError(DeviceError):
 
 
 class Connection(Protocol):
-    """An open link."""
+    """An open link; ``patience``: so many time-outs with no answer between them, and it is to be closed."""
+
+    patience: int
 
     async def read(self, device: Device, block: Block) -> Sequence[int]:
         """The words (or bits, 0 or 1) of a block, exactly ``block.count``. Raises DeviceError."""

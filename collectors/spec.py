@@ -12,8 +12,8 @@ from typing import Any
 from collectors import protocols
 from collectors.contract import Kind, Problem
 from collectors.model import Device, Limits, Tag
+from collectors.quantities import parse_duration
 from collectors.tags import Context, TagError, parse_tag
-from collectors.units import parse_ms
 
 Path = tuple[str | int, ...]
 
@@ -43,7 +43,7 @@ class SpecError(ValueError):
 
 
 def parse(name: str, spec: Mapping[str, Any]) -> CollectorSpec:
-    """A collector's spec from the manifest's shape. Raises SpecError, or LookupError for an unknown protocol."""
+    """A spec in its frozen form. Raises SpecError, or LookupError for an unknown protocol."""
     reading = _Reading(name, spec)
     devices = reading.devices()
     if reading.problems:
@@ -74,7 +74,7 @@ class _Reading:
         self.spec = spec
         self.problems: list[Problem] = []
         self.protocol = protocols.load(str(spec["type"]))
-        self.interval_ms = parse_ms(str(spec.get("interval", "5s")))
+        self.interval_ms = round(parse_duration(str(spec.get("interval", "5s"))) * 1000)
         if self.interval_ms <= 0:
             self.problem(("interval",), "an interval must be longer than 0")
             self.interval_ms = 1

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from collectors.model import Address, Limits, ProtocolFile, Tag
-from collectors.units import parse_ms
+from collectors.quantities import parse_duration
 
 WORDS = {
     "int16": 1, "uint16": 1, "bcd16": 1,
@@ -78,7 +78,7 @@ def parse_tag(tag: Mapping[str, Any], context: Context) -> Tag:
         denominator=denominator,
         every=_every(tag, context.interval_ms),
         deadband=_deadband(tag, kind, bits),
-        at_least_every_s=parse_ms(tag["atLeastEvery"]) / 1000 if "atLeastEvery" in tag else None,
+        at_least_every_s=parse_duration(tag["atLeastEvery"]) if "atLeastEvery" in tag else None,
     )
 
 
@@ -156,7 +156,7 @@ def _scale(tag: Mapping[str, Any], kind: str, bits: Mapping[int, str]) -> tuple[
 
 
 def _every(tag: Mapping[str, Any], interval_ms: int) -> int:
-    every = parse_ms(tag["every"]) if "every" in tag else interval_ms
+    every = round(parse_duration(tag["every"]) * 1000) if "every" in tag else interval_ms
     if every < interval_ms or every % interval_ms:
         raise TagError(("every",), f"{tag['every']} is no multiple of the interval of {interval_ms} ms")
     return every // interval_ms

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collectors.model import Address, Connection, Device, Limits, Link
-from collectors.units import parse_s
+from collectors.quantities import parse_duration
 
 DEFAULTS: Mapping[str, Any] = {
     "port": 502,
@@ -82,8 +82,8 @@ def parse_device(name: str, options: Mapping[str, Any]) -> Device:
         link=link,
         unit=unit,
         endpoint=f"{link.host}:{link.port}/{unit}",
-        timeout_s=parse_s(options["timeout"]),
-        pause_s=parse_s(options["pause"]),
+        timeout_s=parse_duration(options["timeout"]),
+        pause_s=parse_duration(options["pause"]),
         limits=parse_limits(options),
     )
 

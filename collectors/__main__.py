@@ -1,0 +1,49 @@
+"""``python -m collectors <spec file>``: a built-in collector, or the sender of a sink."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from collectors.contract import ENV_STATE_DIR, EXIT_CONFIG, SpecFile, StateDir, read_json
+
+log = logging.getLogger("collectors")
+
+
+def main() -> int:
+    """Run what the spec file named in argv says; the exit code."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+    )
+    logging.Formatter.converter = time.gmtime
+    if len(sys.argv) != 2:
+        log.error("cannot start: give one argument, the path of a spec file")
+        return EXIT_CONFIG
+    path = Path(sys.argv[1])
+    try:
+        spec = SpecFile(**read_json(path))
+    except (OSError, ValueError, TypeError) as error:
+        log.error("cannot read the spec file %s: %s", path, error)
+        return EXIT_CONFIG
+    root = os.environ.get(ENV_STATE_DIR)
+    return asyncio.run(_run(spec, StateDir(Path(root) if root else path.resolve().parent.parent)))
+
+
+async def _run(spec: SpecFile, state: StateDir) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if spec.kind == "Sink":
+        from collectors.sender import run  # noqa: PLC0415  (each child imports only its own half)
+    else:
+        from collectors.collect import run  # noqa: PLC0415
+    return await run(spec, state, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""A built-in collector as a process: one task per link, and once a second the housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from dataclasses import replace
+
+from collectors import protocols
+from collectors.batch import Batch
+from collectors.contract import EXIT_CONFIG, EXIT_RETRY, EXIT_STOPPED, Report, SpecFile, StateDir
+from collectors.live import Live
+from collectors.model import Link
+from collectors.outbox import Outbox
+from collectors.poll import LinkLoop, Unit
+from collectors.readings import Readings, count_stale
+from collectors.report import Rate, Reporter
+from collectors.schedule import Slots
+from collectors.spec import CollectorSpec, SpecError, parse
+
+HOUSEKEEPING_S = 1.0
+FINISH_WITHIN_S = 5.0
+"""For a request under way when asked to stop."""
+
+log = logging.getLogger("collectors")
+
+
+async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
+    """Collect until `stop` is set; returns the exit code."""
+    try:
+        parsed = parse(spec.name, spec.spec)
+    except (SpecError, LookupError, ValueError) as error:
+        log.error("%s", error)
+        return EXIT_CONFIG
+    try:
+        outbox = Outbox(state, spec.name)
+    except (OSError, sqlite3.Error) as error:
+        log.error("cannot open the outbox %s: %s", state.outbox(spec.name), error)
+        return EXIT_RETRY
+    with outbox:
+        await Collector(spec, parsed, state, outbox).run(stop)
+    return EXIT_STOPPED
+
+
+class Collector:
+    """The links of one collector, its outbox and its report."""
+
+    def __init__(self, file: SpecFile, spec: CollectorSpec, state: StateDir, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._live = Live(state, file.name)
+        self._batch = Batch(outbox, self._live.sinks)
+        self._reporter = Reporter(file, state, self._figures)
+        self._rate = Rate()
+        self._changed = asyncio.Event()
+        began = time.monotonic()
+        self._units = [
+            Unit(
+                device,
+                Readings(spec, device, self._batch.add, began),
+                self._changed.set,
+            )
+            for device in spec.devices
+        ]
+        by_link: dict[Link, list[Unit]] = {}
+        for unit in self._units:
+            by_link.setdefault(unit.device.link, []).append(unit)
+        protocol, slots = protocols.load(spec.type), Slots.of(spec.name, spec.interval_ms)
+        self._links = [LinkLoop(protocol, link, units, slots, self._batch) for link, units in by_link.items()]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Collect until `stop` is set. An error that nobody foresaw ends all tasks and is raised."""
+        links = [asyncio.create_task(link.run(stop)) for link in self._links]
+        keeper = asyncio.create_task(self._keep_house(stop))
+        try:
+            done, _ = await asyncio.wait([*links, keeper], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            self._changed.set()
+            done, late = await asyncio.wait([*links, keeper], timeout=FINISH_WITHIN_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            for task in done:
+                task.result()
+        finally:
+            self._batch.commit()
+        self._reporter.write()
+
+    async def _keep_house(self, stop: asyncio.Event) -> None:
+        """Once a second, and at once after a change: staleness, live file, report, limits of the outbox."""
+        while not stop.is_set():
+            self._live.look()
+            self._batch.route(self._live.sinks)
+            now_ns, now = time.time_ns(), time.monotonic()
+            for unit in self._units:
+                unit.readings.grow_stale(unit.reason, now_ns, now)
+            try:
+                self._outbox.maintain(self._live.max_bytes, self._live.max_age_s)
+            except sqlite3.Error as error:
+                log.error("cannot maintain the outbox: %s", error)
+            try:
+                self._reporter.write_if_due()
+            except OSError as error:
+                log.error("cannot write the report: %s", error)
+            try:
+                async with asyncio.timeout(HOUSEKEEPING_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+            self._changed.clear()
+
+    def _figures(self, report: Report) -> Report:
+        return replace(
+            report,
+            cycled=all(link.cycled for link in self._links),
+            devices=tuple(unit.report() for unit in self._units),
+            points=self._outbox.counts(),
+            points_per_second=self._rate.of(self._batch.total),
+            stale_tags=count_stale(unit.readings for unit in self._units),
+        )

@@ -1,0 +1,257 @@
+"""One link's loop: connect, read what is due at each slot, and keep a silent unit or a broken link cheap.
+
+Every link has its own task, so that none waits for another. On a link there is one request at a time. A unit
+that does not answer ends its turn; after two in a row it is only probed, one such unit a cycle, every ten
+seconds, after the units that answer. Time-outs with no answer between them close the link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from collectors.batch import Batch
+from collectors.contract import DeviceReport
+from collectors.model import (
+    BusyError,
+    Connection,
+    Device,
+    DeviceError,
+    Link,
+    LinkLostError,
+    NoAnswerError,
+    ProtocolFile,
+    RefusedError,
+)
+from collectors.readings import Readings, Request
+from collectors.schedule import Slots, clock_step_ns
+
+PROBE_AFTER = 2
+PROBE_EVERY_S = 10.0
+RECONNECT_S = 0.5
+RECONNECT_MAX_S = 30.0
+
+log = logging.getLogger("collectors.poll")
+
+
+class Unit:
+    """One device on its link: its readings, and the figures that the report shows."""
+
+    def __init__(self, device: Device, readings: Readings, changed: Callable[[], None]) -> None:
+        self.device = device
+        self.readings = readings
+        self.changed = changed
+        self.silent = 0
+        self.probe_at = 0.0
+        self.last_index: int | None = None
+        self.connected = False
+        self.last_read_at: float | None = None
+        self.reads = self.errors = self.late_cycles = 0
+        self.cycle_ms = 0.0
+        self.reason = "NoReading"
+        self._troubles: dict[object, str] = {}
+
+    def trouble(self, about: object, error: DeviceError) -> None:
+        """Something failed; said once in the log until it is over."""
+        self.errors += 1
+        if isinstance(error, NoAnswerError | LinkLostError):
+            self.connected = False
+            self.reason = error.reason
+        if self._troubles.get(about) != str(error):
+            self._troubles[about] = str(error)
+            log.warning("%s", error)
+            self.changed()
+
+    def well(self, about: object) -> None:
+        """What had failed works."""
+        if self._troubles.pop(about, None):
+            log.info("%s: %s", self.device.name, "answers again" if about is None else f"reads {about} again")
+            self.changed()
+
+    def heard(self) -> None:
+        """The unit answered."""
+        self.silent = 0
+        self.well(None)
+        if not self.connected:
+            self.connected = True
+            self.changed()
+
+    def report(self) -> DeviceReport:
+        """The device as of now."""
+        return DeviceReport(
+            name=self.device.name,
+            endpoint=self.device.endpoint,
+            connected=self.connected,
+            last_read_at=self.last_read_at,
+            reads=self.reads,
+            errors=self.errors,
+            late_cycles=self.late_cycles,
+            cycle_ms=round(self.cycle_ms, 3),
+            last_error=next(iter(self._troubles.values()), None),
+        )
+
+
+class LinkLoop:
+    """The units that share one connection."""
+
+    def __init__(
+        self, protocol: ProtocolFile, link: Link, units: Sequence[Unit], slots: Slots, batch: Batch
+    ) -> None:
+        self._protocol = protocol
+        self._link = link
+        self._units = units
+        self._slots = slots
+        self._batch = batch
+        self._connection: Connection | None = None
+        self._unanswered = 0
+        self._retry_at = 0.0
+        self._retry_s = RECONNECT_S
+        self.cycled = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read at every slot until `stop` is set; a request under way is finished."""
+        index = self._slots.index(time.time_ns())
+        try:
+            while (reached := await self._reach(index, stop)) is not None:
+                wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+                await self._cycle(reached, stop)
+                now_ns = time.time_ns()
+                current = self._slots.index(now_ns)
+                if step := clock_step_ns(now_ns - wall_ns, time.monotonic_ns() - monotonic_ns):
+                    log.warning("the clock was set by %+.1f s; slots are counted anew", step / 1e9)
+                    index = current + 1
+                    continue
+                if self._connection and current > reached:
+                    for unit in self._units:
+                        unit.late_cycles += current - reached
+                index = max(current, reached) + 1
+        finally:
+            self._close()
+
+    async def _reach(self, index: int, stop: asyncio.Event) -> int | None:
+        """Wait for a slot, connecting meanwhile; the slot that has come, or None to stop."""
+        while not stop.is_set():
+            if self._connection is None and time.monotonic() >= self._retry_at:
+                await self._connect()
+            before_ns, before = time.time_ns(), time.monotonic_ns()
+            wait_ns = self._slots.wait_ns(index, before_ns)
+            if not wait_ns:
+                return max(index, self._slots.index(before_ns))
+            wait_s = wait_ns / 1e9
+            if self._connection is None:
+                wait_s = min(wait_s, max(0.0, self._retry_at - time.monotonic()))
+            await wait(stop, wait_s)
+            now_ns = time.time_ns()
+            if step := clock_step_ns(now_ns - before_ns, time.monotonic_ns() - before):
+                log.warning("the clock was set by %+.1f s; slots are counted anew", step / 1e9)
+                index = self._slots.index(now_ns) + 1
+        return None
+
+    async def _cycle(self, index: int, stop: asyncio.Event) -> None:
+        self._batch.begin()
+        probed = False
+        try:
+            for unit in sorted(self._units, key=lambda u: u.silent):
+                if self._connection is None or stop.is_set():
+                    break
+                if unit.silent >= PROBE_AFTER:
+                    if probed or time.monotonic() < unit.probe_at:
+                        continue
+                    probed = True
+                await self._read(self._connection, unit, index, stop)
+        finally:
+            self._batch.end()
+        if not self.cycled:
+            self.cycled = True
+            self._units[0].changed()
+
+    async def _read(self, connection: Connection, unit: Unit, index: int, stop: asyncio.Event) -> None:
+        """A unit's requests of one slot."""
+        started = time.monotonic()
+        for request in unit.readings.due(index, unit.last_index):
+            if stop.is_set():
+                return
+            began_ns = time.time_ns()
+            try:
+                raw = await connection.read(unit.device, request.block)
+            except (RefusedError, BusyError) as error:
+                self._answered(unit)
+                unit.trouble(_place(request), error)
+                if isinstance(error, RefusedError):
+                    unit.readings.refused(request, error.reason, _middle(began_ns), time.monotonic())
+            except NoAnswerError as error:
+                self._silent(connection, unit, error)
+                return
+            except LinkLostError as error:
+                self._lost(error)
+                return
+            else:
+                self._answered(unit)
+                unit.well(_place(request))
+                unit.reads += 1
+                at_ns = _middle(began_ns)
+                unit.last_read_at = at_ns / 1e9
+                unit.readings.answered(request, raw, at_ns, time.monotonic())
+            if unit.device.pause_s:
+                await asyncio.sleep(unit.device.pause_s)
+        unit.last_index = index
+        unit.cycle_ms = (time.monotonic() - started) * 1e3
+
+    def _answered(self, unit: Unit) -> None:
+        self._unanswered = 0
+        self._retry_s = RECONNECT_S
+        unit.heard()
+
+    def _silent(self, connection: Connection, unit: Unit, error: NoAnswerError) -> None:
+        unit.silent += 1
+        unit.probe_at = time.monotonic() + PROBE_EVERY_S
+        unit.trouble(None, error)
+        self._unanswered = 0 if error.heard else self._unanswered + 1
+        if self._unanswered >= connection.patience:
+            self._disconnect()
+
+    async def _connect(self) -> None:
+        try:
+            timeout_s = max(unit.device.timeout_s for unit in self._units)
+            self._connection = await self._protocol.connect(self._link, timeout_s)
+        except LinkLostError as error:
+            self._lost(error)
+            return
+        self._unanswered = 0
+        for unit in self._units:
+            unit.probe_at = 0.0
+
+    def _lost(self, error: LinkLostError) -> None:
+        for unit in self._units:
+            unit.trouble(None, error)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self._close()
+        self._retry_at = time.monotonic() + self._retry_s * random.uniform(0.8, 1.2)
+        self._retry_s = min(self._retry_s * 2, RECONNECT_MAX_S)
+
+    def _close(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+
+async def wait(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep, or return early when `stop` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+
+
+def _middle(began_ns: int) -> int:
+    return (began_ns + time.time_ns()) // 2
+
+
+def _place(request: Request) -> str:
+    return f"{request.block.area}:{request.block.start}"

@@ -1,0 +1,82 @@
+"""A collector's report: built from its figures, written when something changed or the last one grows old."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from collectors.contract import (
+    ENV_INSTANCE,
+    REPORT_EVERY_S,
+    Report,
+    SpecFile,
+    StateDir,
+    boot_id,
+    monotonic,
+    to_json,
+    write_json,
+)
+
+RATE_OVER_S = 10.0
+
+
+class Reporter:
+    """Writes the report of one child; `figures` fills in what it knows."""
+
+    def __init__(self, spec: SpecFile, state: StateDir, figures: Callable[[Report], Report]) -> None:
+        self._path = state.report(spec.name)
+        self._figures = figures
+        self._blank = Report(
+            name=spec.name,
+            instance=os.environ.get(ENV_INSTANCE, ""),
+            digest=spec.digest,
+            pid=os.getpid(),
+            boot_id=boot_id(),
+            monotonic_s=0.0,
+            at=0.0,
+        )
+        self._last: Report | None = None
+
+    def write_if_due(self) -> None:
+        """Write a report if anything but its counters and times changed, or it is time. Raises OSError."""
+        report = self._now()
+        last = self._last
+        young = last is not None and report.monotonic_s - last.monotonic_s < REPORT_EVERY_S
+        if last and young and _essence(last) == _essence(report):
+            return
+        self._put(report)
+
+    def write(self) -> None:
+        """Write a report. Raises OSError."""
+        self._put(self._now())
+
+    def _now(self) -> Report:
+        return replace(self._figures(self._blank), monotonic_s=monotonic(), at=time.time())
+
+    def _put(self, report: Report) -> None:
+        write_json(self._path, to_json(report))
+        self._last = report
+
+
+def _essence(report: Report) -> object:
+    devices = [(d.name, d.connected, d.last_error, d.quarantined) for d in report.devices]
+    return report.cycled, devices, report.stale_tags, report.held, report.troubles
+
+
+class Rate:
+    """Points per second over the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque([(monotonic(), 0)])
+
+    def of(self, total: int) -> float:
+        """The rate, given the total so far."""
+        now = monotonic()
+        self._seen.append((now, total))
+        while self._seen[0][0] < now - RATE_OVER_S and len(self._seen) > 2:
+            self._seen.popleft()
+        first_at, first = self._seen[0]
+        return round((total - first) / max(1.0, now - first_at), 1)
