@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from collectors.simulate.modbus_memory import Memory, Point, Table, bcd, bit, flags, number, text
-from collectors.simulate.signals import Signal, chosen, consumed, counted, now_and_then, phases, swing
+from collectors.simulate.signals import chosen, consumed, counted, now_and_then, phases, swing
 
 COMMISSIONED_AT = 1_735_689_600.0
 """Epoch seconds at which counters and meters of the plant stood at 0."""
@@ -44,14 +44,22 @@ _CYCLE_S = (3.0, 2.0, 5.0, 2.0)
 _RECIPES = ("GEAR-A4 齿轮", "RING-B2", "PLATE-C7")
 
 
-def _press(seed: int, cooling: Mapping[str, list[Point]]) -> Memory:
-    state = phases((0, 1, 2, 3), _CYCLE_S)
+def _press(seed: int, ahead_s: float, power_kw: float, cooling: Mapping[str, list[Point]]) -> Memory:
+    states, cycles = phases((0, 1, 2, 3), _CYCLE_S), counted(sum(_CYCLE_S))
     door = now_and_then(60.0, 6.0, seed=seed)
     oil = swing(41.0, 58.0, 900.0, noise=0.2, seed=seed)
     tool = swing(176.0, 184.0, 300.0, noise=0.4, seed=seed + 10)
     strain = swing(138.0, 146.0, 120.0, noise=1.5, seed=seed + 20)
     idle = swing(6.0, 8.0, 120.0, noise=0.3, seed=seed + 30)
-    pieces = counted(sum(_CYCLE_S))
+    speed = swing(1440.0, 1475.0, 60.0, noise=5.0, seed=seed + 70)
+    low_oil = now_and_then(1800.0, 40.0, seed=seed + 50)
+    zones = [swing(170.0 + 5 * n, 180.0 + 5 * n, 400.0, noise=0.5, seed=seed + 40 + n) for n in range(4)]
+
+    def state(t: float) -> float:
+        return states(t + ahead_s)
+
+    def pieces(t: float) -> float:
+        return cycles(t + ahead_s)
 
     def pressure(t: float) -> float:
         return strain(t) if state(t) == 2 else idle(t)
@@ -61,13 +69,10 @@ def _press(seed: int, cooling: Mapping[str, list[Point]]) -> Memory:
 
     def ram(t: float) -> float:
         idles, closes, presses, opens = _CYCLE_S
-        passed = t % sum(_CYCLE_S) - idles
+        passed = (t + ahead_s) % sum(_CYCLE_S) - idles
         down = min(passed / closes, 1.0, (closes + presses + opens - passed) / opens)
         return 250_000.0 * max(down, 0.0)
 
-    zones = [swing(170.0 + 5 * n, 180.0 + 5 * n, 400.0, noise=0.5, seed=seed + 40 + n) for n in range(4)]
-    overheat: Signal = lambda t: tool(t) > 183.5  # noqa: E731
-    low_oil = now_and_then(1800.0, 40.0, seed=seed + 50)
     return {
         "coil": Table(
             _SIZE,
@@ -97,14 +102,14 @@ def _press(seed: int, cooling: Mapping[str, list[Point]]) -> Memory:
                 number(0, "f", tool, order="CDAB"),
                 number(2, "h", chosen((175, 180, 185), 600.0, seed=seed)),
                 number(3, "H", state),
-                bcd(4, 1, lambda t: swing(1440, 1475, 60.0, noise=5, seed=seed + 70)(t) if state(t) else 0),
+                bcd(4, 1, lambda t: speed(t) if state(t) else 0.0),
                 bcd(6, 2, lambda t: 26_000_000 + t // 86_400),
                 text(10, 8, _RECIPES, chosen(range(len(_RECIPES)), 1800.0, seed=seed + 1)),
-                number(100, "I", consumed(6.1)),
+                number(100, "I", consumed(power_kw / 3.6)),
                 number(102, "I", pieces, order="CDAB"),
                 number(104, "Q", lambda t: t),
                 number(110, "d", lambda t: pieces(t) * 812.5, order="DCBA"),
-                flags(199, {0: overheat, 1: low_oil, 15: door}),
+                flags(199, {0: lambda t: tool(t) > 183.5, 1: low_oil, 15: door}),
             ],
         ),
     }
@@ -119,4 +124,4 @@ _COOLING: Mapping[str, list[Point]] = {
     ],
 }
 
-UNITS: Mapping[int, Memory] = {1: _press(100, {}), 2: _press(200, _COOLING)}
+UNITS: Mapping[int, Memory] = {1: _press(100, 0.0, 22.0, {}), 2: _press(200, 5.0, 18.5, _COOLING)}

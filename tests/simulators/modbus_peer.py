@@ -19,12 +19,10 @@ READ_ONE = b"\x03\x00\x00\x00\x01"
 
 
 @asynccontextmanager
-async def connected(
-    port: int, *, timeout_s: float = PATIENCE_S, framer: FramerType = FramerType.SOCKET
-) -> AsyncIterator[AsyncModbusTcpClient]:
+async def connected(port: int, framer: FramerType = FramerType.SOCKET) -> AsyncIterator[AsyncModbusTcpClient]:
     """An independent client."""
     client = AsyncModbusTcpClient(
-        "127.0.0.1", port=port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0
+        "127.0.0.1", port=port, framer=framer, timeout=PATIENCE_S, retries=0, reconnect_delay=0
     )
     assert await client.connect()
     try:
