@@ -50,11 +50,11 @@ def split(
 
     ``state`` is in neither: it says whether there is a process, not which. All of a Sink needs a restart.
     """
-    spec = normal(spec)
+    written: dict[str, Any] = normal(spec)
     if kind == "Sink":
-        return spec, {}, {}
-    live = {key: spec[key] for key in LIVE if key in spec}
-    restart = {key: value for key, value in spec.items() if key not in live and key != "state"}
+        return written, {}, {}
+    live = {key: written[key] for key in LIVE if key in written}
+    restart = {key: value for key, value in written.items() if key not in live and key != "state"}
     texts: dict[str, dict[str, str]] = {}
     if "tags" in restart:
         restart["tags"] = _untitled(restart["tags"], texts)

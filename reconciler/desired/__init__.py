@@ -1,0 +1,6 @@
+"""Manifests: from files to values, with a line and a column for everything that is wrong."""
+
+from reconciler.desired.check import check
+from reconciler.desired.reader import DirectoryReader
+
+__all__ = ["DirectoryReader", "check"]

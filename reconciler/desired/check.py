@@ -1,0 +1,49 @@
+"""Validation of manifests as they stand, without anything remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.desired.admission import admit
+from reconciler.desired.document import ManifestFile, parse_file
+from reconciler.desired.tree import Tree
+from reconciler.model import Manifest, ManifestError
+
+
+def check(paths: Sequence[Path], root: Path) -> tuple[dict[str, Manifest], list[ManifestError]]:
+    """The manifests in force by name, and the errors in `paths`, whose `path` is as seen from here.
+
+    Without paths, all of `root`. A directory is a set of its own; a file is judged as part of `root` where it lies
+    there, else alone. Raises OSError where a path cannot be read.
+    """
+    manifests: dict[str, Manifest] = {}
+    errors: list[ManifestError] = []
+    for path in paths or [root]:
+        if path.is_dir():
+            found, wrong = _check(path, None)
+        elif path.resolve().is_relative_to(root.resolve()):
+            found, wrong = _check(root, path.resolve().relative_to(root.resolve()).as_posix())
+        else:
+            found, wrong = _check(path.parent, path.name, alone=True)
+        manifests |= found
+        errors += wrong
+    return manifests, sorted(set(errors))
+
+
+def _check(
+    root: Path, only: str | None, *, alone: bool = False
+) -> tuple[Mapping[str, Manifest], list[ManifestError]]:
+    tree = Tree(root)
+    listing = tree.list()
+    files: dict[str, ManifestFile | None] = {
+        path: ManifestFile(error=ManifestError(path, 1, 1, "file", why))
+        for path, why in listing.refused.items()
+    }
+    chosen = {only} if only is not None else set()
+    for path in chosen if alone else listing.files.keys() | chosen:
+        files[path] = parse_file(tree, path, tree.read(path))
+    result = admit(files, {})
+    errors = [e for path, found in result.errors.items() if only in (None, path) for e in found]
+    return result.manifests, [replace(e, path=str(root / e.path)) for e in errors]
