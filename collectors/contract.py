@@ -73,6 +73,10 @@ class StateDir:
         """SQLite database; its only writer is the sender of that sink."""
         return self.root / "cursors" / f"{sink}.db"
 
+    def dead_letters(self, sink: str) -> Path:
+        """One JSON object per line that the sink refused for good; appended by its sender."""
+        return self.root / "dead-letter" / f"{sink}.ndjson"
+
     def log(self, name: str) -> Path:
         """Output of the child, appended."""
         return self.root / "logs" / f"{name}.log"
@@ -83,7 +87,8 @@ class SpecFile:
     """What a child runs: the part of a manifest's spec whose change needs a restart.
 
     ``spec`` has the manifest's own shape (durations ``1s``, sizes ``64KiB``, text scalars as written), point tables
-    already merged into ``tags``, live fields left out, defaults not filled in.
+    already merged into ``tags``, live fields left out, defaults not filled in. ``directory`` is the absolute
+    directory of the manifest: relative ``{file: PATH}`` start there.
     """
 
     kind: Kind
@@ -91,6 +96,7 @@ class SpecFile:
     digest: str
     spec: Mapping[str, Any]
     node: str = ""
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""What children and we left in the state directory, read again only where it changed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from collectors.contract import LiveFile, Report, SpecFile, StateDir, read_json
+from reconciler.model import Applied
+
+logger = logging.getLogger("daq.processes")
+T = TypeVar("T")
+
+TAIL_BYTES = 1024
+
+
+class Cache(Generic[T]):
+    """Parsed JSON files by path; a file that cannot be parsed is logged once and passed over until it
+    changes.
+    """
+
+    def __init__(self, parse: Callable[[Mapping[str, Any]], T]) -> None:
+        self._parse = parse
+        self._known: dict[Path, tuple[tuple[int, int, int], T | None]] = {}
+
+    def get(self, path: Path) -> T | None:
+        """None where there is no such file, or it is not what it should be."""
+        try:
+            status = path.stat()
+            key = (status.st_ino, status.st_mtime_ns, status.st_size)
+            known = self._known.get(path)
+            if known and known[0] == key:
+                return known[1]
+            value = self._parsed(path)
+        except FileNotFoundError:
+            self._known.pop(path, None)
+            return None
+        self._known[path] = key, value
+        return value
+
+    def _parsed(self, path: Path) -> T | None:
+        try:
+            return self._parse(read_json(path))
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("cannot read %s, passed over: %r", path, error)
+            return None
+
+
+class ChildFiles:
+    """Specs, live files, reports and logs by name."""
+
+    def __init__(self, state: StateDir) -> None:
+        self._state = state
+        self._specs = Cache(lambda value: SpecFile(**value))
+        self._lives = Cache(lambda value: LiveFile(**{**value, "sinks": tuple(value["sinks"])}))
+        self._reports = Cache(Report.from_json)
+
+    def applied(self, name: str, digest: str) -> Applied | None:
+        """What that digest of the name was given; None where the files are gone."""
+        spec, live = self._specs.get(self._state.spec(name, digest)), self._lives.get(self._state.live(name))
+        return Applied(spec, live or LiveFile()) if spec else None
+
+    def reports(self) -> dict[str, Report]:
+        """The newest report of each name; one that speaks of another name is passed over."""
+        directory = self._state.root / "reports"
+        found: dict[str, Report] = {}
+        for path in directory.glob("[!.]*.json"):
+            report = self._reports.get(path)
+            if report and report.name == path.stem:
+                found[report.name] = report
+        return found
+
+    def log_size(self, name: str) -> int:
+        """Bytes in the log of that name."""
+        try:
+            return self._state.log(name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def tail(self, name: str, begin: int = 0) -> str:
+        """The last lines of the log after `begin`, at most 1 KiB."""
+        try:
+            with self._state.log(name).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                start = begin if begin <= size else 0  # the head was cut off since
+                first = max(start, size - TAIL_BYTES)
+                file.seek(first)
+                text = file.read(TAIL_BYTES).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        if first > start and "\n" in text.rstrip("\n"):
+            text = text.partition("\n")[2]  # begin with a whole line
+        return text.rstrip()

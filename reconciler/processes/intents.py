@@ -1,0 +1,68 @@
+"""What is on disk of the last start of each name, written before the child exists: ``intents/<name>.json``.
+
+Never trusted to say that a process lives; it says which start there was to account for, and which session it
+led.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from collectors.contract import StateDir, read_json, write_json
+from reconciler.model import ProcessId, Stopping
+from reconciler.processes.identity import state_id
+
+logger = logging.getLogger("daq.processes")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One start; `log_from` is where its output begins, `leader` None until the child is known to run."""
+
+    instance: str
+    digest: str
+    boot_id: str
+    log_from: int = 0
+    leader: ProcessId | None = None
+    stopping: Stopping | None = None
+
+
+class Intents:
+    """The intents of a state directory, read once and then written through."""
+
+    def __init__(self, state: StateDir) -> None:
+        self._directory = state.root / "intents"
+        self._state_id = state_id(state)
+        self.by_name: dict[str, Intent] = {}
+        for path in self._directory.glob("*.json"):
+            intent = self._read(path)
+            if intent:
+                self.by_name[path.stem] = intent
+
+    def put(self, name: str, intent: Intent, *, durable: bool = False) -> None:
+        """Raises OSError."""
+        value = {"state_id": self._state_id, **asdict(intent)}
+        write_json(self._directory / f"{name}.json", value, durable=durable)
+        self.by_name[name] = intent
+
+    def drop(self, name: str) -> None:
+        """Raises OSError."""
+        self.by_name.pop(name, None)
+        (self._directory / f"{name}.json").unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> Intent | None:
+        try:
+            value = read_json(path)
+            if value.pop("state_id") != self._state_id:
+                return None  # this directory is a copy
+            leader, stopping = value.pop("leader"), value.pop("stopping")
+            return Intent(
+                **value,
+                leader=ProcessId(**leader) if leader else None,
+                stopping=Stopping(**stopping) if stopping else None,
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("cannot read %s, passed over: %s", path, error)
+            return None
