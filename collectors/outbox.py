@@ -99,7 +99,8 @@ class Outbox:
         cursors = self._cursors()
         rows = self._db.execute("SELECT sink, acquired, dropped FROM counters").fetchall()
         return {
-            sink: _points(acquired, dropped, cursors.get(sink, Cursor())) for sink, acquired, dropped in rows
+            sink: points_of(acquired, dropped, cursors.get(sink, Cursor()))
+            for sink, acquired, dropped in rows
         }
 
     def prune(self) -> None:
@@ -239,6 +240,7 @@ def turn(outbox: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-def _points(acquired: int, dropped: int, cursor: Cursor) -> Points:
+def points_of(acquired: int, dropped: int, cursor: Cursor) -> Points:
+    """All five counts of one sink; `cursor` must have been read first, else `queued` may be negative."""
     queued = acquired - dropped - cursor.delivered - cursor.rejected
     return Points(acquired, cursor.delivered, queued, dropped, cursor.rejected)

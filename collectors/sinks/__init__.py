@@ -1,0 +1,60 @@
+"""Where readings go. A sink type is one module here, named like ``spec.type``, with a function ``open_sink``.
+
+A sink writes a body of line protocol and says what became of it. It knows neither outboxes nor retries:
+what happens after a failure is the sender's business, and follows from the :class:`SinkError` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Literal, Protocol
+
+from collectors.contract import StateDir
+
+Answer = Literal["retry", "hold", "too large", "malformed"]
+"""What a refusal asks for: the same again after a while (it will pass), the same again once somebody has
+repaired something, the same in smaller parts, or finding the lines that are at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A body that was taken, but for `rejected_lines` of it, refused for good for the reason in `message`."""
+
+    rejected_lines: int = 0
+    message: str = ""
+
+
+class SinkError(Exception):
+    """A body that was not taken. `reason` is CamelCase; `retry_after_s` is what the server asked for."""
+
+    def __init__(self, answer: Answer, reason: str, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.answer = answer
+        self.reason = reason
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class Sink(Protocol):
+    """Used by one thread at a time."""
+
+    def write(self, body: bytes) -> Result:
+        """Store newline-separated lines, for good when it returns. Raises SinkError."""
+
+    def changed(self) -> bool:
+        """Whether a secret has changed since the last write, so that another try makes sense now."""
+
+    def close(self) -> None:
+        """Release connections and files."""
+
+
+def open_sink(name: str, spec: Mapping[str, Any], state: StateDir) -> Sink:
+    """The sink a spec describes; connects to nothing yet. Raises ValueError where the spec is wrong."""
+    known = sorted(module.name for module in iter_modules(__path__))
+    if spec["type"] not in known:
+        raise ValueError(f"cannot open sink {name}: type {spec['type']!r} is none of {', '.join(known)}")
+    sink: Sink = import_module(f"{__name__}.{spec['type']}").open_sink(name, spec, state)
+    return sink

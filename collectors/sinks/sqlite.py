@@ -1,0 +1,120 @@
+"""The embedded database: one table, a row per field, readable with the ``sqlite3`` program while it is
+written.
+
+``value`` keeps its type: INTEGER (bool as 0 and 1), REAL or TEXT. A change of quality is a row of
+measurement ``daq_quality`` with value NULL, its reason in ``labels``. A replayed line overwrites itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from collectors.contract import StateDir
+from collectors.lines import Value, parse
+from collectors.quantities import parse_duration, parse_size
+from collectors.sinks import Result, SinkError
+from collectors.wal import connect, transaction
+
+QUALITY = "daq_quality"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS samples(
+  ts_ns INTEGER NOT NULL, measurement TEXT NOT NULL, collector TEXT NOT NULL, device TEXT NOT NULL,
+  labels TEXT NOT NULL, tag TEXT NOT NULL, value, quality TEXT NOT NULL
+)
+"""
+# "This tag, this span" reads one range of it; it also makes a replay meet the row it wrote before.
+_INDEX = """
+CREATE UNIQUE INDEX IF NOT EXISTS samples_by_tag ON samples(tag, ts_ns, device, collector, measurement)
+"""
+_STORE = """
+INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET labels = excluded.labels, value = excluded.value, quality = excluded.quality
+"""
+# Rows lie in the order they arrived, so the oldest are the first.
+_EXPIRE = """
+DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY rowid LIMIT ?) AND ts_ns < ?
+"""
+
+Row = tuple[int, str, str, str, str, str, Value | None, str]
+
+
+def open_sink(_name: str, spec: Mapping[str, Any], state: StateDir) -> SqliteSink:
+    """A database at ``spec.path`` below the state directory, by default ``data.db``. Raises ValueError."""
+    path = state.root / spec["path"] if "path" in spec else state.database
+    retention = spec.get("retention", {})
+    max_age_s = parse_duration(retention.get("maxAge", "30d"))
+    return SqliteSink(path, max_age_s, parse_size(retention.get("maxBytes", "2GiB")))
+
+
+class SqliteSink:
+    """Writes `path`, and keeps it within `max_age_s` and `max_bytes` by deleting the oldest rows."""
+
+    def __init__(self, path: Path, max_age_s: float, max_bytes: int) -> None:
+        self._path = path
+        self._max_age_ns = int(max_age_s * 1e9)
+        self._max_bytes = max_bytes
+        self._db: sqlite3.Connection | None = None
+
+    def write(self, body: bytes) -> Result:
+        """Store the lines in one transaction, synced. Raises SinkError."""
+        try:
+            rows = [row for line in body.decode().splitlines() for row in _rows(line)]
+        except ValueError as error:
+            raise SinkError("malformed", "Malformed", str(error)) from None
+        try:
+            self._db = self._db or self._open()
+            with transaction(self._db):
+                self._db.executemany(_STORE, rows)
+                self._expire(self._db, 2 * len(rows))
+            self._db.executescript(f"PRAGMA incremental_vacuum({len(rows)})")
+        except (sqlite3.Error, OSError) as error:
+            raise SinkError("retry", "DatabaseError", f"cannot write {self._path.name}: {error}") from None
+        return Result()
+
+    def changed(self) -> bool:
+        """Never: there is no secret."""
+        return False
+
+    def close(self) -> None:
+        """Release the database."""
+        if self._db:
+            self._db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        db = connect(self._path, write=True, auto_vacuum=True)
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(_SCHEMA)
+        db.execute(_INDEX)
+        return db
+
+    def _expire(self, db: sqlite3.Connection, step: int) -> None:
+        """Twice as many rows at most as were added: it catches up with any rate, and never takes long."""
+        db.execute(_EXPIRE, (step, time.time_ns() - self._max_age_ns))
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        if (pages - free) * size > self._max_bytes:
+            db.execute(_EXPIRE, (step, 2**63 - 1))
+
+
+def _rows(line: str) -> Iterator[Row]:
+    measurement, tags, fields, ts_ns = parse(line)
+    collector, device = tags.get("collector", ""), tags.get("device", "")
+    if measurement == QUALITY:
+        labels = _labels({"reason": str(fields.get("reason", ""))})
+        yield ts_ns, measurement, collector, device, labels, tags["tag"], None, str(fields["quality"])
+        return
+    labels = _labels({k: v for k, v in tags.items() if k not in ("collector", "device")})
+    for tag, value in fields.items():
+        yield ts_ns, measurement, collector, device, labels, tag, value, "good"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return json.dumps(labels, ensure_ascii=False, separators=(",", ":")) if labels else "{}"
