@@ -63,7 +63,6 @@ class Cursors:
 
     def __init__(self, state: StateDir, sink: str) -> None:
         self._db = connect(state.cursors(sink), write=True)
-        self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute(_SCHEMA)
 
     def get(self, uuid: str) -> Cursor:
@@ -71,7 +70,11 @@ class Cursors:
         return _get(self._db, uuid) or Cursor()
 
     def take_off(self, uuids: Mapping[str, tuple[str, int, int]]) -> None:
-        """Commit what is about to be sent: by outbox uuid its collector, first and last row."""
+        """Commit what is about to be sent: by outbox uuid its collector, first and last row.
+
+        Not synced: after a power cut nothing is on its way.
+        """
+        self._db.execute("PRAGMA synchronous = NORMAL")
         with transaction(self._db):
             for uuid, (collector, first, last) in uuids.items():
                 self._db.execute("DELETE FROM cursors WHERE collector = ? AND uuid <> ?", (collector, uuid))
@@ -83,7 +86,8 @@ class Cursors:
                 )
 
     def acknowledge(self, points: Mapping[str, tuple[int, int]]) -> None:
-        """Commit that what was in flight is settled: by outbox uuid the points delivered and rejected."""
+        """Commit, synced, that what was in flight is settled: by outbox uuid the points delivered and rejected."""
+        self._db.execute("PRAGMA synchronous = FULL")
         with transaction(self._db):
             self._db.executemany(
                 "UPDATE cursors SET position = flight_last, flight_first = 0, flight_last = 0,"

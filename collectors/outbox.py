@@ -70,6 +70,7 @@ class Outbox:
             self._create()
         self.uuid: str = self._db.execute("SELECT uuid FROM meta").fetchone()[0]
         self._routes = {tuple(s.split()): i for i, s in self._db.execute("SELECT id, sinks FROM routes")}
+        self._passed: list[tuple[int, int]] = []
         self._synced_at, self._unsynced = time.monotonic(), True
         self._catch_up()
 
@@ -106,11 +107,11 @@ class Outbox:
     def prune(self) -> None:
         """Delete the rows that every sink of their route has passed."""
         cursors = self._cursors()
-        with transaction(self._db):
-            self._db.executemany(
-                "DELETE FROM batches WHERE id <= ? AND route = ?",
-                [(min(cursors[s].position for s in sinks), route) for sinks, route in self._routes.items()],
-            )
+        passed = [(min(cursors[s].position for s in sinks), route) for sinks, route in self._routes.items()]
+        if passed != self._passed:
+            with transaction(self._db):
+                self._db.executemany("DELETE FROM batches WHERE id <= ? AND route = ?", passed)
+            self._passed = passed
 
     def maintain(self, max_bytes: int, max_age_s: float) -> None:
         """Prune; drop and count the oldest rows beyond `max_bytes` or `max_age_s`; sync; give space back.
@@ -181,7 +182,12 @@ class Outbox:
 
     def _last_beyond(self, max_bytes: int, oldest_ns: int) -> int:
         """The newest row that a limit asks to drop; 0 for none."""
-        (old,) = self._db.execute("SELECT max(id) FROM batches WHERE at_ns < ?", (oldest_ns,)).fetchone()
+        first = self._db.execute("SELECT at_ns FROM batches ORDER BY id LIMIT 1").fetchone()
+        if first is None:
+            return 0
+        old = 0
+        if first[0] < oldest_ns:
+            (old,) = self._db.execute("SELECT max(id) FROM batches WHERE at_ns < ?", (oldest_ns,)).fetchone()
         over = (self._pragma("page_count") - self._pragma("freelist_count")) * self._pragma(
             "page_size"
         ) - max_bytes
@@ -191,7 +197,7 @@ class Outbox:
                 full, over = row, over - size
                 if over <= 0:
                     break
-        return max(old or 0, full)
+        return max(old, full)
 
     def _drop_to(self, last: int) -> None:
         cursors = self._cursors()

@@ -3,18 +3,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 from collectors.contract import Points, StateDir
 from collectors.cursors import Cursors
 from collectors.outbox import Outbox, turn
 
 LOTS, FOREVER = 1 << 40, 1e9
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> StateDir:
-    return StateDir(tmp_path)
 
 
 def rows(state: StateDir) -> list[int]:

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from collectors.contract import StateDir
+from collectors.sinks import Sink, SinkError, open_sink
+from tests.collectors.sending import samples
+
+NOW = time.time_ns()
+
+
+def local(state: StateDir, **retention: str) -> Sink:
+    return open_sink("local", {"type": "sqlite", "retention": retention}, state)
+
+
+def write(sink: Sink, *lines: str) -> None:
+    sink.write("\n".join(lines).encode())
+
+
+def test_a_row_per_field_with_its_type(state: StateDir) -> None:
+    sink = local(state)
+    write(sink, f'm,collector=c,device=d,hall=A\\ 1 b=true,f=2.0,i=-3i,s="x,y \\"z\\"" {NOW}')
+    sink.close()
+    rest = (NOW, "m", "c", "d", '{"hall":"A 1"}')
+    assert samples(state.database, "*, typeof(value)") == [
+        (*rest, "b", 1, "good", "integer"),
+        (*rest, "f", 2.0, "good", "real"),
+        (*rest, "i", -3, "good", "integer"),
+        (*rest, "s", 'x,y "z"', "good", "text"),
+    ]
+
+
+def test_a_change_of_quality_is_a_row_without_value(state: StateDir) -> None:
+    sink = local(state)
+    write(sink, f'daq_quality,collector=c,device=d,tag=t quality="bad",reason="Timeout" {NOW}')
+    sink.close()
+    assert samples(state.database) == [
+        (NOW, "daq_quality", "c", "d", '{"reason":"Timeout"}', "t", None, "bad")
+    ]
+
+
+def test_a_replayed_line_overwrites_itself(state: StateDir) -> None:
+    sink = local(state)
+    for _ in range(2):
+        write(sink, f"m,collector=c,device=d a=1 {NOW}", f"m,collector=c,device=e a=1 {NOW}")
+    sink.close()
+    assert len(samples(state.database)) == 2
+
+
+def test_one_unreadable_line_refuses_the_body_and_stores_none_of_it(state: StateDir) -> None:
+    sink = local(state)
+    with pytest.raises(SinkError, match="cannot read as line protocol: 'nonsense'") as refused:
+        write(sink, f"m a=1 {NOW}", "nonsense")
+    sink.close()
+    assert refused.value.answer == "malformed"
+    assert samples(state.database) == []
+
+
+def test_samples_beyond_the_age_go(state: StateDir) -> None:
+    sink = local(state, maxAge="1h")
+    write(sink, *(f"m,collector=c old={n} {NOW - 7200 * 10**9 + n}" for n in range(100)))
+    for n in range(100):
+        write(sink, f"m,collector=c new={n} {NOW + n}")
+    sink.close()
+    assert {tag for (tag,) in samples(state.database, "DISTINCT tag")} == {"new"}
+
+
+def test_the_oldest_samples_go_beyond_the_size(state: StateDir) -> None:
+    sink = local(state, maxBytes="1MiB")
+    for first in range(0, 40_000, 1000):
+        write(sink, *(f"m,collector=c,device=d a={n}i {NOW + n}" for n in range(first, first + 1000)))
+    kept = [value for (value,) in samples(state.database, "value")]
+    sink.close()
+    assert kept == list(range(kept[0], 40_000))
+    assert 5000 < len(kept) < 20_000
+    assert state.database.stat().st_size < 1_500_000
+
+
+def test_the_sqlite3_program_reads_it_while_it_is_written(state: StateDir) -> None:
+    program = shutil.which("sqlite3")
+    if program is None:
+        pytest.skip("sqlite3 is not installed")
+    sink = local(state)
+    write(sink, f"m,collector=c,device=d a=1.5 {NOW}")
+    said = subprocess.run(
+        [program, state.database, "SELECT tag, value FROM samples"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sink.close()
+    assert said.stdout == "a|1.5\n"
+
+
+def test_this_tag_this_span_is_read_through_the_index(state: StateDir) -> None:
+    sink = local(state)
+    write(sink, f"m,collector=c,device=d a=1 {NOW}")
+    program = "EXPLAIN QUERY PLAN SELECT * FROM samples WHERE tag = 'a' AND ts_ns BETWEEN 1 AND 2"
+    import sqlite3
+
+    db = sqlite3.connect(state.database)
+    plan = str(db.execute(program).fetchall())
+    db.close()
+    sink.close()
+    assert "USING INDEX samples_by_tag (tag=? AND ts_ns>? AND ts_ns<?)" in plan
+
+
+def test_a_database_that_cannot_be_written_is_tried_again(state: StateDir) -> None:
+    state.database.mkdir(parents=True)
+    sink = local(state)
+    with pytest.raises(SinkError, match=r"cannot write data\.db") as refused:
+        write(sink, f"m a=1 {NOW}")
+    assert refused.value.answer == "retry"
