@@ -108,8 +108,8 @@ class Processes:
             logger.warning("cannot read the process table: %s", error)
             return self._observed(complete=False)
         ended = [self._end(self._runs.pop(key)) for key in self._runs.keys() - groups.keys()]
-        ended += self._unseen_ends(holders)
         self._accounted.update((t.name, t.instance) for t in ended)
+        ended += self._unseen_ends(holders)
         return self._observed(holders=holders, ended=tuple(ended))
 
     def sample(self) -> None:
@@ -332,8 +332,8 @@ class Processes:
         )
 
     def _unseen_ends(self, holders: Mapping[str, Holder]) -> list[Termination]:
-        """Starts of which nothing lives and whose end nobody has told."""
-        return [
+        """Starts of which nothing lives and whose end nobody has told, told now."""
+        unseen = [
             Termination(
                 name=name,
                 instance=intent.instance,
@@ -351,6 +351,8 @@ class Processes:
             and Key(name, intent.instance) not in self._runs
             and name not in holders
         ]
+        self._accounted.update((t.name, t.instance) for t in unseen)
+        return unseen
 
     def _send(self, run: Run, process: ProcessId, number: signal.Signals) -> None:
         def is_it(pid: int) -> bool:
