@@ -1,11 +1,11 @@
 """Collectors read devices into their outboxes; senders carry outboxes into sinks. One process for each.
 
-**One register's walk.** ``spec`` freezes the manifest: tag ``temperature``, address ``40001``, becomes word 0 of the
-area ``holding`` (``protocols/modbus.py`` knows the notation, ``tags`` the types). ``schedule`` says in which slots it
-is due; ``blocks`` puts the due tags of a device into few requests. ``poll`` sends them over the link's one
-connection; ``decode`` makes values of the answered words. ``readings`` applies deadband and quality and writes one
-line a block, stamped with the middle of its request. ``batch`` commits the lines of a cycle to the ``outbox`` in one
-transaction, from where the ``sender`` of each sink takes them.
+**One register's walk.** ``spec`` freezes the manifest: the tag ``temperature`` at ``40001`` becomes word 0
+of the area ``holding`` (``protocols/modbus.py`` knows the notation, ``tags`` the types). ``schedule`` says in
+which slots it is due; ``blocks`` puts the due tags of a device into few requests. ``poll`` sends them over
+the link's one connection; ``decode`` makes values of the answered words. ``readings`` applies deadband and
+quality and writes one line a block, stamped with the middle of its request. ``batch`` commits the lines of a
+cycle to the ``outbox`` in one transaction, from where the ``sender`` of each sink takes them.
 
 A device that does not answer is told of in the report and in ``daq_quality``, and asked again; only a wrong
 configuration ends a collector by itself.

@@ -14,11 +14,12 @@ from collectors.contract import EXIT_CONFIG, EXIT_RETRY, EXIT_STOPPED, Report, S
 from collectors.live import Live
 from collectors.model import Link
 from collectors.outbox import Outbox
-from collectors.poll import LinkLoop, Unit
+from collectors.poll import LinkLoop
 from collectors.readings import Readings, count_stale
 from collectors.report import Rate, Reporter
 from collectors.schedule import Slots
 from collectors.spec import CollectorSpec, SpecError, parse
+from collectors.unit import Unit
 
 HOUSEKEEPING_S = 1.0
 FINISH_WITHIN_S = 5.0

@@ -11,23 +11,21 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from collectors.batch import Batch
-from collectors.contract import DeviceReport
 from collectors.model import (
     BusyError,
     Connection,
-    Device,
-    DeviceError,
     Link,
     LinkLostError,
     NoAnswerError,
     ProtocolFile,
     RefusedError,
 )
-from collectors.readings import Readings, Request
+from collectors.readings import Request
 from collectors.schedule import Slots, clock_step_ns
+from collectors.unit import Unit
 
 PROBE_AFTER = 2
 PROBE_EVERY_S = 10.0
@@ -35,63 +33,6 @@ RECONNECT_S = 0.5
 RECONNECT_MAX_S = 30.0
 
 log = logging.getLogger("collectors.poll")
-
-
-class Unit:
-    """One device on its link: its readings, and the figures that the report shows."""
-
-    def __init__(self, device: Device, readings: Readings, changed: Callable[[], None]) -> None:
-        self.device = device
-        self.readings = readings
-        self.changed = changed
-        self.silent = 0
-        self.probe_at = 0.0
-        self.last_index: int | None = None
-        self.connected = False
-        self.last_read_at: float | None = None
-        self.reads = self.errors = self.late_cycles = 0
-        self.cycle_ms = 0.0
-        self.reason = "NoReading"
-        self._troubles: dict[object, str] = {}
-
-    def trouble(self, about: object, error: DeviceError) -> None:
-        """Something failed; said once in the log until it is over."""
-        self.errors += 1
-        if isinstance(error, NoAnswerError | LinkLostError):
-            self.connected = False
-            self.reason = error.reason
-        if self._troubles.get(about) != str(error):
-            self._troubles[about] = str(error)
-            log.warning("%s", error)
-            self.changed()
-
-    def well(self, about: object) -> None:
-        """What had failed works."""
-        if self._troubles.pop(about, None):
-            log.info("%s: %s", self.device.name, "answers again" if about is None else f"reads {about} again")
-            self.changed()
-
-    def heard(self) -> None:
-        """The unit answered."""
-        self.silent = 0
-        self.well(None)
-        if not self.connected:
-            self.connected = True
-            self.changed()
-
-    def report(self) -> DeviceReport:
-        """The device as of now."""
-        return DeviceReport(
-            name=self.device.name,
-            endpoint=self.device.endpoint,
-            connected=self.connected,
-            last_read_at=self.last_read_at,
-            reads=self.reads,
-            errors=self.errors,
-            late_cycles=self.late_cycles,
-            cycle_ms=round(self.cycle_ms, 3),
-            last_error=next(iter(self._troubles.values()), None),
-        )
 
 
 class LinkLoop:

@@ -61,9 +61,11 @@ def check(kind: Kind, name: str, spec: Mapping[str, Any]) -> list[Problem]:
     except LookupError:
         return []
     reading.devices()
-    return sorted(
-        set(reading.problems), key=lambda p: [(isinstance(k, str), str(k).zfill(6)) for k in p.path]
-    )
+    return sorted(set(reading.problems), key=_place)
+
+
+def _place(problem: Problem) -> list[tuple[int, str]]:
+    return [(key, "") if isinstance(key, int) else (-1, key) for key in problem.path]
 
 
 class _Reading:
@@ -125,7 +127,7 @@ class _Reading:
             self.problem(
                 (*path, "tags"), f"nothing is read on {name}; give the collector or this device tags"
             )
-        self.check_fields(name, tags)
+        self.check_fields(tags)
         labels = {str(k): str(v) for k, v in options["labels"].items()}
         return replace(device, labels=labels, tags=tuple(tag for _, tag in tags))
 
@@ -141,14 +143,13 @@ class _Reading:
                 self.problem((*path, i, *key), str(error))
         return found
 
-    def check_fields(self, device: str, tags: Sequence[tuple[Path, Tag]]) -> None:
+    def check_fields(self, tags: Sequence[tuple[Path, Tag]]) -> None:
         owner: dict[str, str] = {}
         for path, tag in tags:
             for name in tag.fields:
                 if name in owner:
-                    self.problem(
-                        (*path, "name"), f"field {name} of {tag.name} is already given by {owner[name]}"
-                    )
+                    message = f"there is already a field {name}, of tag {owner[name]}"
+                    self.problem((*path, "name"), message)
                 if name in RESERVED_FIELDS:
                     self.problem((*path, "name"), f"InfluxDB keeps the name {name} for itself; use another")
                 owner[name] = tag.name
