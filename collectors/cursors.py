@@ -86,7 +86,7 @@ class Cursors:
                 )
 
     def acknowledge(self, points: Mapping[str, tuple[int, int]]) -> None:
-        """Commit, synced, that what was in flight is settled: by outbox uuid the points delivered and rejected."""
+        """Commit, synced, that all in flight is settled: by outbox uuid points delivered and rejected."""
         self._db.execute("PRAGMA synchronous = FULL")
         with transaction(self._db):
             self._db.executemany(

@@ -173,3 +173,33 @@ def test_killing_the_collector_loses_nothing_it_has_committed(state: StateDir, t
     assert sender.wait(10) == EXIT_STOPPED
     assert points(state, "c", "local") == Points(acquired, delivered=acquired)
     assert [t for (t,) in samples(state.database, "ts_ns")] == [n for n in range(acquired // 2) for _ in "ab"]
+
+
+def test_dropping_while_a_sender_works_and_dies_counts_every_point_exactly_once(
+    state: StateDir, tmp_path: Path
+) -> None:
+    spec = sink("local", type="sqlite", retention=FOREVER, batch={"lines": 100, "maxAge": "1ms"})
+    with Outbox(state, "c") as outbox:
+        total = 0
+        for _ in range(4):
+            sender = start_sender(spec, state, tmp_path / "log")
+            before = outbox.counts().get("local", Points())
+            now = before
+            while now.delivered < before.delivered + 3000 or now.dropped < before.dropped + 3000:
+                for _ in range(20):
+                    outbox.append(lines(total, 50), 100, ("local",))
+                    total += 50
+                outbox.maintain(100_000, 1e9)
+                now = outbox.counts()["local"]
+                assert min(now.queued, now.dropped) >= 0
+            sender.kill()
+            sender.wait()
+        sender = start_sender(spec, state, tmp_path / "log")
+        wait_until(lambda: settled(state, "c", "local"), "the rest")
+        sender.send_signal(signal.SIGTERM)
+        assert sender.wait(10) == EXIT_STOPPED
+        counts = outbox.counts()["local"]
+    stored = samples(state.database, "ts_ns")
+    assert counts.acquired == 2 * total
+    assert (len(stored), len(stored) // 2) == (counts.delivered, len(set(stored)))
+    assert counts.delivered + counts.dropped == counts.acquired

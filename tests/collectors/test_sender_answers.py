@@ -38,6 +38,7 @@ class Scripted(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # one segment an answer: no wait for a delayed acknowledgement
     server: Scripted
 
     def do_POST(self) -> None:
