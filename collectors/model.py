@@ -145,6 +145,10 @@ class Connection(Protocol):
 
     patience: int
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the other side has not closed it meanwhile."""
+
     async def read(self, device: Device, block: Block) -> Sequence[int]:
         """The words (or bits, 0 or 1) of a block, exactly ``block.count``. Raises DeviceError."""
 

@@ -76,7 +76,9 @@ class LinkLoop:
         """Wait for a slot, connecting meanwhile; the slot that has come, or None to stop."""
         while not stop.is_set():
             if self._connection is None and time.monotonic() >= self._retry_at:
-                await self._connect()
+                connected = await self._connect()
+                if connected and self._unread(current := self._slots.index(time.time_ns())):
+                    return current
             before_ns, before = time.time_ns(), time.monotonic_ns()
             wait_ns = self._slots.wait_ns(index, before_ns)
             if not wait_ns:
@@ -91,7 +93,15 @@ class LinkLoop:
                 index = self._slots.index(now_ns) + 1
         return None
 
+    def _unread(self, index: int) -> bool:
+        """Whether a unit has not been read in this slot."""
+        return any(unit.last_index is None or unit.last_index < index for unit in self._units)
+
     async def _cycle(self, index: int, stop: asyncio.Event) -> None:
+        if self._connection and not self._connection.is_open:
+            # Many devices close a link that was idle for a while: that alone is no trouble.
+            self._close()
+            await self._connect()
         self._batch.begin()
         probed = False
         try:
@@ -154,16 +164,18 @@ class LinkLoop:
         if self._unanswered >= connection.patience:
             self._disconnect()
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> bool:
+        """Try to; whether there is a connection now."""
         try:
             timeout_s = max(unit.device.timeout_s for unit in self._units)
             self._connection = await self._protocol.connect(self._link, timeout_s)
         except LinkLostError as error:
             self._lost(error)
-            return
+            return False
         self._unanswered = 0
         for unit in self._units:
             unit.probe_at = 0.0
+        return True
 
     def _lost(self, error: LinkLostError) -> None:
         for unit in self._units:

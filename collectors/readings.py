@@ -117,6 +117,7 @@ class Readings:
         if state.quality == quality and (state.reason == reason or quality == "stale"):
             return
         state.quality, state.reason = quality, reason
+        state.value = None  # what comes after a gap is written, however near
         line = f"quality={field_value(quality)},reason={field_value(reason)}"
         self._emit(f"{state.series} {line} {at_ns}", 2)
 

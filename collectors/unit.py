@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from collectors.contract import DeviceReport
-from collectors.model import Device, DeviceError, LinkLostError, NoAnswerError
+from collectors.model import Device, DeviceError, LinkLostError, NoAnswerError, RefusedError
 from collectors.readings import Readings
 
 log = logging.getLogger("collectors.unit")
@@ -34,6 +34,7 @@ class Unit:
         self.errors += 1
         if isinstance(error, NoAnswerError | LinkLostError):
             self.connected = False
+        if not isinstance(error, RefusedError):
             self.reason = error.reason
         if self._troubles.get(about) != str(error):
             self._troubles[about] = str(error)

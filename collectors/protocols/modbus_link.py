@@ -79,10 +79,15 @@ class ModbusConnection:
             reason = "ConnectTimeout" if slow else "ConnectionRefused"
             raise LinkLostError(reason, f"cannot connect to {link.host}:{link.port} ({link.transport})")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the other side has not closed it meanwhile."""
+        return bool(self._client.connected)
+
     async def read(self, device: Device, block: Block) -> Sequence[int]:
         """The words or bits of a block. Raises DeviceError."""
         client = self._client
-        if not client.connected:  # otherwise the driver would connect by itself
+        if not self.is_open:  # otherwise the driver would connect by itself
             raise self._lost("ConnectionLost", device, block, "the connection is closed")
         client.comm_params.timeout_connect = device.timeout_s
         self._waiting = True

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -163,8 +164,51 @@ def test_a_dead_unit_costs_the_others_on_its_link_two_timeouts_and_then_only_pro
                 report = running.report()
                 said = "cannot read holding:5 of dead: no answer within 0.3 s"
                 assert report and report.devices[0].last_error == said
+
+    asyncio.run(main())
+
+
+@pytest.mark.e2e
+def test_a_dead_unit_that_answers_a_probe_is_read_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        faults = Faults(silent_units=frozenset({1}))
+        async with serve({1: WORDS, 2: WORDS}, faults=faults) as device:
+            devices = [{"name": "dead", "unitId": 1}, {"name": "live", "unitId": 2}]
+            async with collector(tmp_path, modbus(device.port, devices=devices)) as running:
+                await until(lambda: len(running.rows(device="live")) > 10, "10 cycles")
                 device.faults = Faults()
-                await until(lambda: running.rows(device="dead"), "a probe that succeeds", 15.0)
+                await until(lambda: len(running.rows(device="dead")) > 10, "10 cycles", 20.0)
+
+    asyncio.run(main())
+
+
+def test_a_device_that_closes_idle_links_is_read_in_every_slot(tmp_path: Path) -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            request = await reader.readexactly(12)
+            writer.write(request[:4] + b"\0\5" + request[6:8] + b"\2\0\7")
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(answer_once, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with collector(tmp_path, modbus(port)) as running:
+                await until(lambda: len(running.rows()) > 10, "10 cycles")
+                assert running.qualities("x") == []
+                report = running.report()
+                assert report and report.devices[0].errors == 0
+
+    asyncio.run(main())
+
+
+def test_a_device_that_comes_up_late_is_read_when_it_is_there_not_a_slot_later(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serve({1: WORDS}) as device:
+            port = device.port
+        async with collector(tmp_path, modbus(port, interval="1h")) as running:
+            await until(lambda: (r := running.report()) and r.cycled, "a cycle tried")
+            async with serve({1: WORDS}, port=port):
+                await until(running.rows, "a reading")
 
     asyncio.run(main())
 
