@@ -304,6 +304,7 @@ class History:
     completed: str | None = None
     last_error: str | None = None
     terminations: tuple[Termination, ...] = ()
+    removed_at: float | None = None
 
 
 # --- decided --------------------------------------------------------------------------------------------------------

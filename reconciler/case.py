@@ -1,0 +1,121 @@
+"""One name as the planner's questions see it, and what they read off it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.model import (
+    Action,
+    Desired,
+    History,
+    Instance,
+    Kind,
+    Manifest,
+    Node,
+    Observed,
+    Pause,
+    Report,
+    Step,
+)
+
+EXEC_READY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that is known of one name; `unwanted`: why there should be no process, a reason and a sentence."""
+
+    name: str
+    kind: Kind
+    manifest: Manifest | None
+    unwanted: tuple[str, str] | None
+    desired: Desired
+    observed: Observed
+    history: History
+    pause: Pause | None
+    refused: str | None
+    fingerprint: str
+    leaving: bool
+    now: float
+    wall: float
+    passes_since: float
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Everything of that name that is alive."""
+        return self.observed.instances.get(self.name, ())
+
+    @property
+    def calm(self) -> tuple[Instance, ...]:
+        """The instances that nobody asked to stop."""
+        return tuple(i for i in self.instances if i.stopping is None)
+
+    @property
+    def right(self) -> Instance | None:
+        """The one to keep: of the wanted digest, led, the oldest."""
+        fit = [i for i in self.calm if self.manifest and i.digest == self.manifest.digest and i.leader]
+        return min(fit, key=lambda i: (i.started, i.instance), default=None)
+
+    def step(self, action: Action, verdict: str, reason: str, message: str, **more: Any) -> Step:
+        """A step about this name."""
+        step = Step(self.name, self.kind, action, verdict, reason, message, **more)
+        return replace(step, digest=self.manifest.digest, stop=self.manifest.stop) if self.manifest else step
+
+    def rest(self, verdict: str, reason: str, message: str, **more: Any) -> Step:
+        """A step that does nothing and says why."""
+        return self.step(Action.NONE, verdict, reason, message, **more)
+
+
+def kind_of(name: str, desired: Desired, observed: Observed) -> Kind:
+    """Collector or Sink, from the manifest, else from what was applied."""
+    if manifest := desired.manifests.get(name):
+        return manifest.kind
+    applied = observed.applied.get(name)
+    return applied.spec.kind if applied else "Collector"
+
+
+def selects(manifest: Manifest, node: Node) -> bool:
+    """Whether the manifest runs on this node."""
+    return all(node.labels.get(key) == value for key, value in manifest.node_selector.items())
+
+
+def own_report(report: Report | None, instance: Instance, boot_id: str) -> Report | None:
+    """The report, if this very instance wrote it in this boot."""
+    fits = report and report.instance == instance.instance and report.boot_id == boot_id
+    return report if fits else None
+
+
+def trouble(case: Case, instance: Instance, manifest: Manifest) -> tuple[str, str] | None:
+    """Why the right process must be replaced: a reason and a sentence."""
+    limit, health = manifest.resources.memory_bytes, manifest.health
+    if limit is not None and instance.memory_bytes > limit:
+        return "MemoryLimit", f"uses {instance.memory_bytes} bytes of memory, {limit} are allowed"
+    if manifest.type == "exec":
+        return None
+    report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
+    waited = case.now - max(instance.started, case.passes_since)
+    if not (report and report.cycled) and waited > health.start_timeout_s:
+        return "StartTimeout", f"has not completed a cycle within {health.start_timeout_s:g} s"
+    if report and case.now - max(report.monotonic_s, case.passes_since) > health.stale_after_s:
+        return "ReportStale", f"has not reported for {case.now - report.monotonic_s:.0f} s"
+    return None
+
+
+def first_sign(case: Case, instance: Instance, manifest: Manifest) -> float | None:
+    """When a young process must have shown that it works."""
+    if manifest.type == "exec":
+        ready = instance.started + EXEC_READY_S
+        return ready if ready > case.now else None
+    report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
+    if report and report.cycled:
+        return None
+    return max(instance.started, case.passes_since) + manifest.health.start_timeout_s
+
+
+def queued_for(sink: str, reports: Mapping[str, Report]) -> int:
+    """Points not yet delivered to a sink: what its sender says, or what collectors say, whichever is more."""
+    own = sum(p.queued for p in reports[sink].points.values()) if sink in reports else 0
+    theirs = sum(r.points[sink].queued for name, r in reports.items() if name != sink and sink in r.points)
+    return max(own, theirs)

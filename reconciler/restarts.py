@@ -1,0 +1,231 @@
+"""What an end, a start or another boot does to the history of a name.
+
+A crash, exit 75 and a replacement for bad health are failures: each doubles the wait until the next start,
+from `delay` to `maxDelay`, ±10 %. Two minutes of life or a new digest reset that. Exit 78 is held. An end that was
+asked for counts nothing. ``delay: 0s`` starts again at once the first time, then after 1 s, 2 s ….
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from collectors.contract import EXIT_CONFIG, EXIT_STOPPED
+from reconciler.model import Held, History, RestartPolicy, Stopping, Termination
+
+GOOD_LIFE_S = 120.0
+JITTER = 0.1
+KEPT_TERMINATIONS = 20
+REPLACED = frozenset({"ReportStale", "StartTimeout", "MemoryLimit"})
+"""Reasons of stops that are failures of the process, not wishes of a person."""
+LAST_ERROR_BYTES = 1024
+
+
+def in_boot(history: History, boot_id: str) -> History:
+    """The history as it counts in this boot: times of another are void, and completed ones run once more."""
+    if history.boot_id == boot_id:
+        return history
+    return replace(
+        history,
+        boot_id=boot_id,
+        failures=0,
+        restarts=(),
+        next_start=None,
+        next_start_at=None,
+        completed=None,
+        removed_at=None,
+    )
+
+
+def after_start(history: History, digest: str, now: float) -> History:
+    """A start was made. It is an automatic restart where one was due for the same digest."""
+    same = history.digest == digest
+    automatic = same and history.next_start is not None
+    return replace(
+        history,
+        digest=digest,
+        restart_count=history.restart_count + automatic,
+        restarts=((*history.restarts, now) if automatic else history.restarts) if same else (),
+        failures=history.failures if same else 0,
+        next_start=None,
+        next_start_at=None,
+        held=None,
+        completed=None,
+        removed_at=None,
+    )
+
+
+def after_end(
+    history: History,
+    end: Termination,
+    policy: RestartPolicy,
+    *,
+    now: float,
+    wall: float,
+    jitter: float,
+    completes: bool = False,
+    fingerprint: str = "",
+) -> History:
+    """An instance ended; `jitter` in [-1, 1], `completes` for exec.
+
+    `fingerprint` is of the files and variables its manifest refers to, as they were for this run.
+    """
+    history = replace(history, terminations=(*history.terminations, end)[-KEPT_TERMINATIONS:])
+    if end.stopped is not None and end.stopped.reason not in REPLACED:
+        return history
+    history = replace(history, digest=end.digest, last_error=last_error(end))
+    if end.exit_code == EXIT_CONFIG and end.stopped is None:
+        return _held(history, "ConfigurationInvalid", last_error(end), fingerprint)
+    if completes and end.exit_code == EXIT_STOPPED and end.stopped is None and policy.policy != "always":
+        return replace(history, completed=end.digest, failures=0, last_error=None)
+    if policy.policy == "never":
+        return _held(
+            history, "RestartNever", f"not restarted (restart.policy: never): {how(end)}", fingerprint
+        )
+    return _failed(history, end, policy, now=now, wall=wall, jitter=jitter, fingerprint=fingerprint)
+
+
+def after_failed_start(
+    history: History,
+    digest: str,
+    message: str,
+    policy: RestartPolicy,
+    *,
+    now: float,
+    wall: float,
+    jitter: float,
+) -> History:
+    """A start that made no process (command not found …) counts like a crash."""
+    end = Termination("", "", digest, None, None, "none", wall, now, 0.0, tail=message)
+    history = replace(history, digest=digest, last_error=last_error(end))
+    return _failed(history, end, policy, now=now, wall=wall, jitter=jitter, fingerprint="")
+
+
+def after_removal(history: History, now: float) -> History:
+    """Its stop was begun because its manifest vanished: remembered for the prune guard."""
+    return replace(history, removed_at=now)
+
+
+def after_ready(history: History) -> History:
+    """It is Ready: nothing is wrong any more. The back-off is reset by time, not by this."""
+    return history if history.last_error is None else replace(history, last_error=None)
+
+
+def released(history: History) -> History:
+    """Somebody asked for a restart: no hold, no wait, not completed."""
+    return replace(
+        history, held=None, completed=None, failures=0, restarts=(), next_start=None, next_start_at=None
+    )
+
+
+def delay_s(policy: RestartPolicy, failures: int, jitter: float) -> float:
+    """Seconds before the restart after the given number of failures in a row (>= 1)."""
+    if policy.delay_s == 0:
+        if failures == 1:
+            return 0.0
+        first, doublings = 1.0, failures - 2
+    else:
+        first, doublings = policy.delay_s, failures - 1
+    return float(min(first * 2 ** min(doublings, 32), policy.max_delay_s) * (1 + JITTER * jitter))
+
+
+def how(end: Termination) -> str:
+    """How it ended, in words."""
+    if end.stopped is not None:
+        return f"stopped ({end.stopped.reason})"
+    if end.signal is not None:
+        return f"ended by signal {end.signal}"
+    if end.exit_code is not None:
+        return f"exited with {end.exit_code}"
+    return "ended unobserved"
+
+
+def last_error(end: Termination) -> str:
+    """The end of its output, or how it ended; at most 1 KiB."""
+    data = (end.tail.strip() or how(end)).encode()[-LAST_ERROR_BYTES:]
+    return data.decode(errors="ignore")
+
+
+def _failed(
+    history: History,
+    end: Termination,
+    policy: RestartPolicy,
+    *,
+    now: float,
+    wall: float,
+    jitter: float,
+    fingerprint: str,
+) -> History:
+    counted = history.restarts
+    if policy.window_s:
+        counted = tuple(at for at in counted if now - at < policy.window_s)
+    if policy.max_restarts and len(counted) >= policy.max_restarts:
+        message = f"gave up after {len(counted)} restarts (restart.maxRestarts): {how(end)}"
+        return _held(replace(history, restarts=counted), "RestartLimit", message, fingerprint)
+    lived_well = (end.lived_s or 0.0) >= GOOD_LIFE_S and not (
+        end.stopped and end.stopped.reason == "StartTimeout"
+    )
+    failures = 1 if lived_well else history.failures + 1
+    wait = delay_s(policy, failures, jitter)
+    return replace(
+        history,
+        failures=failures,
+        restarts=counted if policy.max_restarts else (),
+        next_start=now + wait,
+        next_start_at=wall + wait,
+    )
+
+
+def _held(history: History, reason: str, message: str, fingerprint: str) -> History:
+    held = Held(history.digest or "", reason, message, fingerprint)
+    return replace(history, held=held, next_start=None, next_start_at=None)
+
+
+def history_to_json(history: History) -> dict[str, Any]:
+    """A plain JSON object."""
+    return asdict(history)
+
+
+def history_from_json(value: Any) -> History:
+    """Read back what :func:`history_to_json` made; unknown keys are passed over. Raises ValueError."""
+    try:
+        plain = _known(History, value)
+        for key, number in plain.items():
+            if key in ("next_start", "next_start_at", "removed_at") and number is not None:
+                plain[key] = _number(number)
+        held = plain.get("held")
+        plain |= {
+            "restarts": tuple(_number(at) for at in plain.get("restarts", ())),
+            "held": Held(**_known(Held, held)) if held is not None else None,
+            "terminations": tuple(_termination(t) for t in plain.get("terminations", ())),
+        }
+        for key in ("failures", "restart_count"):
+            if not isinstance(plain.get(key, 0), int):
+                raise TypeError(f"{key} is no whole number")
+        for key in ("digest", "completed", "last_error", "boot_id"):
+            if not isinstance(plain.get(key, ""), str | None):
+                raise TypeError(f"{key} is no text")
+        return History(**plain)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a history: {error}") from error
+
+
+def _termination(value: Any) -> Termination:
+    plain = _known(Termination, value)
+    stopped = plain.get("stopped")
+    plain["stopped"] = Stopping(**_known(Stopping, stopped)) if stopped is not None else None
+    return Termination(**plain)
+
+
+def _known(cls: type, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{cls.__name__} is no object")
+    names = {f.name for f in fields(cls)}
+    return {k: v for k, v in value.items() if k in names}
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
