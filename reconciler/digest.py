@@ -1,8 +1,8 @@
 """What of a manifest needs a restart when it changes, and a short name for it.
 
-A digest covers only what the user wrote (no defaults, paths as written), so that neither a newer version nor a
-comment, an order of keys or another spelling of a duration restarts anything. Changing what `split` or `normal` give
-for any manifest is a new ALGORITHM.
+A digest covers only what the user wrote (no defaults, paths as written), so that neither a newer version
+nor a comment, an order of keys or another spelling of a duration restarts anything. Whoever changes what `split` or
+`normal` give for any manifest makes a new ALGORITHM.
 """
 
 from __future__ import annotations
@@ -22,8 +22,23 @@ TEXTS = ("unit", "title")
 """Keys of a tag that change in a running process."""
 
 DURATIONS = frozenset(
-    "interval every atLeastEvery timeout pause publishing sampling delay maxDelay window grace startTimeout"
-    " staleAfter logSilence maxAge".split()
+    {
+        "interval",
+        "every",
+        "atLeastEvery",
+        "timeout",
+        "pause",
+        "publishing",
+        "sampling",
+        "delay",
+        "maxDelay",
+        "window",
+        "grace",
+        "startTimeout",
+        "staleAfter",
+        "logSilence",
+        "maxAge",
+    }
 )
 SIZES = frozenset({"memory", "maxBytes"})
 OPAQUE = frozenset({"env", "labels", "nodeSelector"})
@@ -31,7 +46,7 @@ OPAQUE = frozenset({"env", "labels", "nodeSelector"})
 
 
 def normal(value: Any, key: str = "") -> Any:
-    """The same value in one spelling: ``60s`` is ``1m``, ``1.0`` is 1; texts that are no quantity stay as they are."""
+    """The same value in one spelling: ``60s`` is ``1m``, ``1.0`` is 1; other texts stay as they are."""
     if isinstance(value, Mapping):
         return dict(value) if key in OPAQUE else {k: normal(v, k) for k, v in value.items()}
     if isinstance(value, list | tuple):

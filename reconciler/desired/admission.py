@@ -1,4 +1,4 @@
-"""Which documents of the whole set come into force, and what stays in force in place of a broken one. Pure."""
+"""Which documents of the whole set come into force, and what stays in place of a broken one. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Good = Mapping[str, Mapping[str, Manifest]]
 
 @dataclass(slots=True)
 class Admission:
-    """What is in force, by path and name; the names whose document is broken; errors by path; names not found now."""
+    """What is in force by path and name, broken names, errors by path, and names not found now."""
 
     good: dict[str, dict[str, Manifest]] = field(default_factory=lambda: defaultdict(dict))
     broken: dict[str, ManifestError] = field(default_factory=dict)
@@ -67,7 +67,7 @@ def admit(files: Files, good: Good) -> Admission:
 
 
 def _claims(files: Files, good: Good) -> dict[str, list[tuple[str, int]]]:
-    """Path and line of everything that has a right to a name: valid documents, and what is in force but not valid now."""
+    """Who has a right to a name: valid documents, and what is in force but not valid now (path, line)."""
     claims: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for path, file in files.items():
         valid = [c for c in file.candidates if c.manifest] if file else []

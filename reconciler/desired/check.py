@@ -15,8 +15,8 @@ from reconciler.model import Manifest, ManifestError
 def check(paths: Sequence[Path], root: Path) -> tuple[dict[str, Manifest], list[ManifestError]]:
     """The manifests in force by name, and the errors in `paths`, whose `path` is as seen from here.
 
-    Without paths, all of `root`. A directory is a set of its own; a file is judged as part of `root` where it lies
-    there, else alone. Raises OSError where a path cannot be read.
+    Without paths, all of `root`. A directory is a set of its own; a file is judged as part of `root` where it
+    lies there, else alone. Raises OSError where a path cannot be read.
     """
     manifests: dict[str, Manifest] = {}
     errors: list[ManifestError] = []

@@ -36,8 +36,8 @@ class Candidate:
 class ManifestFile:
     """What a file says.
 
-    `error`: the file as a whole cannot be read. `depends`: the other files it was read with. `unterminated`: it or a
-    point table has no final newline, so it may be half-written.
+    `error`: the file as a whole cannot be read. `depends`: the other files it was read with. `unterminated`:
+    it or a point table has no final newline, so it may be half-written.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -47,7 +47,7 @@ class ManifestFile:
 
 
 def parse_file(tree: Tree, path: str, data: bytes) -> ManifestFile:
-    """The manifests in the text of a file at `path`; reads the point tables and config files that they name."""
+    """The manifests in the text of a file at `path`, with the point tables and config files they name."""
     unterminated = _unterminated(data)
     try:
         documents = parse_documents(data)
@@ -124,7 +124,7 @@ class _Reading:
         if self.errors:
             return None
         return manifest_of(
-            kind, self.path, self.place.line, metadata, spec, digest(kind, name, spec, configs)
+            kind, self.path, self.place.line, metadata, spec, digest_of=digest(kind, name, spec, configs)
         )
 
     def check_name(self, kind: Kind, name: str) -> None:
@@ -156,20 +156,20 @@ class _Reading:
         for i, written in enumerate(spec["tagsFrom"]):
             if isinstance(written, str):
                 rows += self.table(i, written)
-        place = self.place.children["spec"] if isinstance(self.place.children, dict) else None
         own = spec.get("tags", [])
-        if not rows or not isinstance(own, list) or place is None or not isinstance(place.children, dict):
+        children = self.place.find(("spec",)).children
+        if not rows or not isinstance(own, list) or not isinstance(children, dict):
             return
         spec["tags"] = [*own, *(row.tag for row in rows)]
-        at = place.children.get("tags", place.children["tagsFrom"])
-        places = at.children if "tags" in place.children and isinstance(at.children, list) else []
-        place.children["tags"] = Place(at.line, at.column, [*places, *(row.place for row in rows)])
+        at = children["tags" if "tags" in children else "tagsFrom"]
+        places = at.children if own and isinstance(at.children, list) else []
+        children["tags"] = Place(at.line, at.column, [*places, *(row.place for row in rows)])
 
     def table(self, index: int, written: str) -> list[Row]:
         steps: Steps = ("spec", "tagsFrom", index)
         path = normpath(PurePosixPath(self.path).parent / written)
         if path.startswith(("../", "/")):
-            self.wrong(steps, f"cannot read {written}: it lies outside {self.tree.root.name}/")
+            self.wrong(steps, f"cannot read {written}: it lies outside {self.tree.root.resolve().name}/")
             return []
         file = self.tree.root / path
         try:
@@ -188,7 +188,9 @@ class _Reading:
 
     def wrong(self, steps: Steps, message: str, *, key: bool = False) -> None:
         place = self.place.find(steps, key=key)
+        steps = steps[3:] if place.file else steps  # in a table the row says which tag it is
         where = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+        top = "tag" if place.file else "document"
         self.errors.append(
-            ManifestError(place.file or self.path, place.line, place.column, where or "document", message)
+            ManifestError(place.file or self.path, place.line, place.column, where or top, message)
         )

@@ -14,7 +14,7 @@ SENDER_MAX_DELAY = "5s"
 
 
 def manifest_of(
-    kind: Kind, path: str, line: int, metadata: Mapping[str, Any], spec: Mapping[str, Any], digest_of: str
+    kind: Kind, path: str, line: int, metadata: Mapping[str, Any], spec: Mapping[str, Any], *, digest_of: str
 ) -> Manifest:
     """A manifest from the parts of a valid document; `spec` normalised, point tables merged."""
     restart = {"maxDelay": SENDER_MAX_DELAY} if kind == "Sink" else spec.get("restart", {})
@@ -29,7 +29,7 @@ def manifest_of(
         labels=metadata.get("labels", {}),
         annotations=metadata.get("annotations", {}),
         restart=_restart(restart),
-        stop=_stop(spec.get("stop", {})),
+        stop=stop_policy(spec.get("stop", {})),
         health=_health(spec.get("health", {})),
         resources=_resources(spec.get("resources", {})),
     )
@@ -38,7 +38,7 @@ def manifest_of(
 def local_sink() -> Manifest:
     """The embedded database, which exists without a manifest."""
     spec = {"type": "sqlite"}
-    return manifest_of("Sink", "", 0, {"name": LOCAL_SINK}, spec, digest("Sink", LOCAL_SINK, spec))
+    return manifest_of("Sink", "", 0, {"name": LOCAL_SINK}, spec, digest_of=digest("Sink", LOCAL_SINK, spec))
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
@@ -57,7 +57,9 @@ def to_json(manifest: Manifest) -> dict[str, Any]:
 
 def from_json(path: str, value: Mapping[str, Any]) -> Manifest:
     """Raises KeyError, TypeError or ValueError where the value is no manifest."""
-    return manifest_of(value["kind"], path, value["line"], value["metadata"], value["spec"], value["digest"])
+    return manifest_of(
+        value["kind"], path, value["line"], value["metadata"], value["spec"], digest_of=value["digest"]
+    )
 
 
 def _restart(written: Mapping[str, Any]) -> RestartPolicy:
@@ -71,7 +73,8 @@ def _restart(written: Mapping[str, Any]) -> RestartPolicy:
     )
 
 
-def _stop(written: Mapping[str, Any]) -> StopPolicy:
+def stop_policy(written: Mapping[str, Any]) -> StopPolicy:
+    """``spec.stop`` with its defaults."""
     standard = StopPolicy()
     return StopPolicy(written.get("signal", standard.signal), _seconds(written, "grace", standard.grace_s))
 

@@ -31,7 +31,7 @@ class Row:
 
 
 def parse_table(data: bytes, file: str) -> list[Row]:
-    """The tags of a table: UTF-8 (with or without BOM) or GBK, the first line naming keys. Raises TableError."""
+    """The tags of a table in UTF-8 (BOM or not) or GBK, its first line naming keys. Raises TableError."""
     rows = [
         (n, list(_cells(line, n))) for n, line in enumerate(_text(data).splitlines(), 1) if line.strip(" ,\t")
     ]
@@ -40,13 +40,14 @@ def parse_table(data: bytes, file: str) -> list[Row]:
             1, 1, "the table is empty; its first line names the keys of tags, such as name,address,type"
         )
     first, header = rows[0]
-    columns = [name for name, _ in header]
+    keys: dict[str, Place] = {}
     for name, column in header:
-        if columns.count(name) > 1:
+        if not name or name in keys:
             raise TableError(
                 first, column, f"the column {name} is there twice" if name else "a column has no name"
             )
-    return [_row(line, cells, columns, file) for line, cells in rows[1:]]
+        keys[name] = Place(first, column, file=file)
+    return [_row(line, cells, keys, file) for line, cells in rows[1:]]
 
 
 def _text(data: bytes) -> str:
@@ -81,7 +82,7 @@ def _cells(line: str, number: int) -> Iterator[tuple[str, int]]:
             return
 
 
-def _row(line: int, cells: list[tuple[str, int]], columns: list[str], file: str) -> Row:
+def _row(line: int, cells: list[tuple[str, int]], columns: dict[str, Place], file: str) -> Row:
     if len(cells) > len(columns):
         text, column = cells[len(columns)]
         if text or len(cells) > len(columns) + 1:
@@ -94,7 +95,7 @@ def _row(line: int, cells: list[tuple[str, int]], columns: list[str], file: str)
         if text:
             tag[key] = _value(key, text, line, column)
             places[key] = Place(line, column, file=file)
-    return Row(tag, Place(line, 1, places, places, file))
+    return Row(tag, Place(line, 1, places, columns, file))
 
 
 def _value(key: str, text: str, line: int, column: int) -> Any:

@@ -36,10 +36,14 @@ class _File:
 
 @dataclass(slots=True)
 class DirectoryReader:
-    """Reads a directory of manifests again and again; what was good is kept in `good`, across restarts."""
+    """Reads a directory of manifests again and again; what was good is kept in `good`, across restarts.
+
+    With `keep` False nothing is written: a look beside the reconciler that keeps it.
+    """
 
     root: Path
     good: Path
+    keep: bool = True
     _files: dict[str, _File] = field(default_factory=dict, init=False)
     _refused: dict[str, str] = field(default_factory=dict, init=False)
     _in_force: dict[str, dict[str, Manifest]] | None = field(default=None, init=False)
@@ -59,7 +63,7 @@ class DirectoryReader:
             listing = tree.list()
         except OSError as error:
             self._vanished.clear()
-            known = self._last or self._judged({path: None for path in self._in_force}, now)
+            known = self._last or self._judged(dict.fromkeys(self._in_force), now)
             why = f"cannot read {self.root}: {error.strerror}"
             self._last = replace(known, unread=why, unconfirmed=frozenset(), look_at=None)
             return self._last
@@ -128,7 +132,7 @@ class DirectoryReader:
             path: {n: m for n, m in names.items() if n not in removed} for path, names in result.good.items()
         }
         for path in in_force.keys() | self._in_force.keys():
-            if in_force.get(path, {}) != self._in_force.get(path, {}):
+            if self.keep and in_force.get(path, {}) != self._in_force.get(path, {}):
                 Store(self.good).save(path, in_force.get(path, {}))
         self._in_force = {path: names for path, names in in_force.items() if names}
         return Desired(

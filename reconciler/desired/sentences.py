@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,7 @@ from typing import Any
 import jsonschema
 
 from collectors.contract import Kind
+from reconciler.desired.fits import Check, compiled
 
 Steps = tuple[str | int, ...]
 """Keys and indices from the top of a document."""
@@ -29,6 +31,8 @@ def schema(name: str) -> dict[str, Any]:
 
 def schema_problems(kind: Kind, document: Any) -> Iterator[tuple[Steps, bool, str]]:
     """What does not fit the schema: where, whether the key itself is meant, and a sentence."""
+    if _fits(kind)(document):
+        return
     seen = set()
     for error in _validator(kind).iter_errors(document):
         for problem in _problems(error):
@@ -45,13 +49,23 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 @cache
-def _validator(kind: Kind) -> jsonschema.Draft202012Validator:
+def _schema(kind: Kind) -> Any:
     whole = schema(KINDS[kind])
-    return jsonschema.Draft202012Validator(_inlined(whole, whole["$defs"]))
+    return _inlined(whole, whole["$defs"])
+
+
+@cache
+def _fits(kind: Kind) -> Check:
+    return compiled(_schema(kind))
+
+
+@cache
+def _validator(kind: Kind) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(_schema(kind))
 
 
 def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
-    """The schema with each reference replaced by what it names: looking references up costs half the validation."""
+    """The schema with each reference replaced by what it names."""
     if isinstance(value, list):
         return [_inlined(v, definitions) for v in value]
     if not isinstance(value, dict):
@@ -69,12 +83,12 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[tuple[Steps, bool, 
     part: Any = error.schema
     rule = str(error.validator)
     if rule == "additionalProperties":
-        known = [*part.get("properties", {}), *part.get("patternProperties", {})]
-        if "patternProperties" in part:
-            yield at, False, f"{error.message}; keys are bit numbers, 0 to 31"
-            return
+        known = list(part.get("properties", {}))
+        patterns = part.get("patternProperties", {})
         for key in value:
-            if key not in known:
+            if patterns and not any(re.search(p, key) for p in patterns):
+                yield (*at, key), True, f"the key {key} is not possible: {part['patternErrorMessage']}"
+            elif not patterns and key not in known:
                 yield (*at, key), True, f"the key {key} is not known here{nearest(key, known)}"
     elif rule == "required":
         for key in wanted:
@@ -85,16 +99,18 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[tuple[Steps, bool, 
 
 
 def _sentence(rule: str, wanted: Any, value: Any, part: Mapping[str, Any]) -> str:
+    if rule in ("type", "oneOf") and "x-daq-message" in part:
+        return str(part["x-daq-message"])  # of a secret too, which no message may show
     match rule:
         case "type":
-            return _type_sentence([wanted] if isinstance(wanted, str) else wanted, value)
+            return _type_sentence(wanted, value, part.get("patternErrorMessage"))
         case "enum":
             known = [str(w) for w in wanted]
             return f"{_shown(value)} is not possible{nearest(str(value), known)}"
         case "const":
             return f"must be {wanted}, not {_shown(value)}"
         case "pattern":
-            return f"{_shown(value)} is not possible: {part.get('patternErrorMessage', 'it must match ' + str(wanted))}"
+            return f"{_shown(value)} is not possible: {part['patternErrorMessage']}"
         case "minimum" | "maximum":
             return f"{value} is too {'small' if rule == 'minimum' else 'large'}: {_range(part)}"
         case "minLength":
@@ -107,28 +123,28 @@ def _sentence(rule: str, wanted: Any, value: Any, part: Mapping[str, Any]) -> st
             return f"must have only one of {', '.join(part.get('properties', ()))}"
         case "uniqueItems":
             return "must not name the same twice"
-        case "oneOf":
-            return str(part.get("x-daq-oneOf", "must fit exactly one form"))
     return f"does not fit the rule {rule} {_shown(wanted)}"
 
 
 _TYPES = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
-    "array": "a list", "object": "keys with values", "null": "nothing",
+    "array": "a list", "object": "keys with values",
 }  # fmt: skip
 
 
-def _type_sentence(wanted: Sequence[str], value: Any) -> str:
+def _type_sentence(wanted: str, value: Any, right: str | None) -> str:
     if value is None:
         return "is empty; give it a value, or leave the key out"
+    if right is not None:
+        return f"{_shown(value)} is not possible: {right}"
     advice = ""
-    if "string" in wanted:
+    if wanted == "string":
         advice = "; put it in single quotes if it is meant as text"
-    elif wanted == ["array"]:
+    elif wanted == "array":
         advice = "; write it as a list, [a, b]"
-    elif isinstance(value, str) and wanted[0] in ("integer", "number", "boolean"):
+    elif isinstance(value, str) and wanted in ("integer", "number", "boolean"):
         advice = "; write it without quotes or a unit"
-    return f"must be {' or '.join(_TYPES[w] for w in wanted)}, not {_shown(value)}{advice}"
+    return f"must be {_TYPES[wanted]}, not {_shown(value)}{advice}"
 
 
 def _range(part: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Last good manifests on disk, one JSON file for each path, so that a broken file survives a restart and a boot."""
+"""Last good manifests on disk, one JSON file for each path: they survive restarts and boots."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 _IGNORED = re.compile(r"\..*|#.*#|.*~|.*\.bak|.*\.swp|4913")
 
 Signature = tuple[int, int, int, int]
-"""Device-independent identity of a file's contents: inode, size, mtime and ctime in ns."""
+"""Inode, size, mtime and ctime in ns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Listing:
     refused: dict[str, str] = field(default_factory=dict)
 
     def hides(self, path: str) -> bool:
-        """Whether `path` lies at or below something that could not be read, so that its absence says nothing."""
+        """Whether `path` lies at or below what could not be read, so that its absence says nothing."""
         return any(path == r or path.startswith(r + "/") for r in self.refused)
 
 
@@ -40,10 +40,10 @@ class Tree:
         return listing
 
     def read(self, path: str) -> bytes:
-        """A file below the root, also through symlinks. Raises OSError, PermissionError where it lies outside."""
+        """A file below the root, also through symlinks. Raises OSError, also where it lies outside."""
         real = (self.root / path).resolve(strict=True)
         if not real.is_relative_to(self.root.resolve()):
-            raise PermissionError(f"it lies outside {self.root.name}/")
+            raise PermissionError(f"it lies outside {self.root.resolve().name}/")
         return real.read_bytes()
 
     def config(self, path: str) -> Path:
@@ -70,7 +70,7 @@ class Tree:
             listing.refused[path] = "cannot follow a symlink to a directory; put the directory itself here"
         elif entry.name.endswith((".yaml", ".yml")):
             if entry.is_symlink() and not os.path.realpath(entry.path).startswith(real + "/"):
-                listing.refused[path] = f"cannot follow a symlink that leads out of {self.root.name}/"
+                listing.refused[path] = f"cannot follow a symlink that leads out of {Path(real).name}/"
             elif not entry.is_file():
                 listing.refused[path] = "cannot read it: it is no regular file"
             else:

@@ -1,8 +1,8 @@
 """Strict YAML: what a manifest may be written in, as plain values with their places.
 
-Of YAML 1.2 this takes the core schema (so ``on`` is text, ``010`` is 10, dates are text) without tags and merge keys.
-Duplicate keys are errors, keys are texts, and some values are the source text of their scalar (`TEXTS`, `TEXT_MAPS`).
-Built from libyaml's events: unlike its nodes they cost little and nest without the C stack.
+Of YAML 1.2 this takes the core schema (so ``on`` is text, ``010`` is 10, dates are text) without tags and
+merge keys. Duplicate keys are errors, keys are texts, and some values are the source text of their scalar (`TEXTS`,
+`TEXT_MAPS`). Built from libyaml's events: unlike its nodes they cost little and nest without the C stack.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
@@ -38,9 +38,8 @@ _DIGITS = 40
 """A number is at most so long; no field holds more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands, from 1, and where the values in it stand; `keys` are the places of a mapping's keys.
+class Place(NamedTuple):
+    """Where a value stands, from 1, and where what is in it stands; `keys` are those of a mapping's keys.
 
     `file` is set where it is another file than the manifest's own.
     """
@@ -52,7 +51,7 @@ class Place:
     file: str | None = None
 
     def find(self, path: tuple[str | int, ...], *, key: bool = False) -> Place:
-        """The place of the value at `path` (of its key, with `key`), or of the innermost around it that exists."""
+        """The place of the value at `path` (of its key, with `key`), or of the innermost around it."""
         place = self
         for i, step in enumerate(path):
             if isinstance(place.children, dict):
@@ -132,7 +131,7 @@ class _Builder:
     """Values and places from the events of one text."""
 
     def __init__(self, text: str) -> None:
-        self.parser = CParser(text)
+        self.parser: Any = CParser(text)
         self.anchors: dict[str, tuple[Any, Place, int]] = {}
         self.count = 0
 
@@ -153,7 +152,9 @@ class _Builder:
         self.grow(mark, 1)
         if event.tag is not None and event.tag != "!":
             raise YamlError(
-                mark.line + 1, mark.column + 1, f"tags such as {event.tag} are not allowed here; leave it out"
+                mark.line + 1,
+                mark.column + 1,
+                f"the tag {event.tag.replace('tag:yaml.org,2002:', '!!')} is not allowed here; leave it out",
             )
         before = self.count
         if kind is yaml.ScalarEvent:
@@ -242,9 +243,6 @@ class _Builder:
         return text
 
 
-QUOTE = "a text that begins with % @ ` or [ or {, or holds [ ] { } , inside braces, needs single quotes"
-
-
 def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark: Any = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -253,6 +251,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     rest = lines[line][column:] if line < len(lines) else ""
     if "\t" in rest[:1]:
         problem = "tabs may not be used to indent; use spaces"
-    elif rest[:1] in ("%", "@", "`", "[", "{", "]", "}"):
-        problem += f"; {QUOTE}, such as unit: '%'"
+    elif rest[:1] in ("%", "@", "`"):
+        problem = f"a text that begins with {rest[0]} needs single quotes, such as '{rest[0]}'"
+    elif rest[:1] in ("[", "{", "]", "}"):
+        problem += f"; a text with {rest[0]} in it needs single quotes, such as 'ns=2;s=[PLC]Temp'"
     return YamlError(line + 1, column + 1, problem)

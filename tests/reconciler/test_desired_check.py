@@ -1,0 +1,60 @@
+"""`daq validate` judges files as they stand; the demo plant is valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.options import Options
+from reconciler.cli.validate import schema, validate
+from reconciler.desired import check
+
+SINK = "apiVersion: daq/v1\nkind: Sink\nmetadata: {name: plant}\nspec: {type: sqlite}\n"
+APP = "apiVersion: daq/v1\nkind: Collector\nmetadata: {name: app}\nspec: {type: exec, command: [app]}\n"
+
+
+def test_the_demo_plant_is_valid() -> None:
+    manifests, errors = check([], Path(__file__).parents[2] / "desired")
+    assert not errors
+    assert {"press-line", "plant-simulator", "local"} <= set(manifests)
+
+
+def test_a_file_is_judged_with_its_neighbours_and_only_its_errors_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(SINK)
+    (tmp_path / "b.yaml").write_text(SINK)
+    (tmp_path / "c.yaml").write_text(APP)
+    assert [e.path for e in check([tmp_path / "a.yaml"], tmp_path)[1]] == [str(tmp_path / "a.yaml")]
+    assert not check([tmp_path / "c.yaml"], tmp_path)[1]
+
+
+def test_a_file_elsewhere_is_judged_alone(tmp_path: Path) -> None:
+    (tmp_path / "desired").mkdir()
+    (tmp_path / "a.yaml").write_text(SINK)
+    (tmp_path / "b.yaml").write_text(SINK)
+    assert set(check([tmp_path / "a.yaml"], tmp_path / "desired")[0]) == {"plant", "local"}
+
+
+def test_validate_exits_2_with_one_line_for_each_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(APP.replace("command", "comand"))
+    with pytest.raises(BaseException) as caught:
+        validate(Options(desired=tmp_path))
+    assert getattr(caught.value, "exit_code", None) == 2
+    out = capsys.readouterr().out.splitlines()
+    assert out == [
+        f"{tmp_path}/a.yaml:4:7: spec: command is missing",
+        f"{tmp_path}/a.yaml:4:20: spec.comand: the key comand is not known here; did you mean command?",
+    ]
+
+
+def test_validate_says_on_stderr_that_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(APP)
+    validate(Options(desired=tmp_path))
+    assert capsys.readouterr() == ("", "1 manifest is valid\n")
+
+
+def test_schema_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    schema(Options(), "sink")
+    assert '"title": "daq Sink"' in capsys.readouterr().out
