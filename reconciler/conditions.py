@@ -96,10 +96,7 @@ def _others(subject: Subject) -> Iterator[Finding]:
         yield Finding("ManifestInvalid", True, "ManifestInvalid", str(error))
     yield from _disconnected(subject)
     yield from _data_held(subject)
-    for verdict, reason, kind in (
-        ("paused", "Paused", "Paused"),
-        ("blocked", "PruneBlocked", "PruneBlocked"),
-    ):
+    for verdict, kind in (("paused", "Paused"), ("blocked", "PruneBlocked")):
         if step.verdict == verdict:
             yield Finding(kind, True, step.reason, step.message)
     if step.reason == "LockHeld":
@@ -116,7 +113,7 @@ def _disconnected(subject: Subject) -> Iterator[Finding]:
 
 
 def _data_held(subject: Subject) -> Iterator[Finding]:
-    """A sink that does not accept holds the data of its own sender and of every collector that writes to it."""
+    """A sink that does not accept holds the data of its own sender and of every collector writing to it."""
     names = [subject.step.name]
     if subject.manifest and subject.manifest.kind == "Collector":
         names = list(subject.desired.sinks_of(subject.manifest))

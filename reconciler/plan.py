@@ -1,7 +1,7 @@
 """What a pass does, decided: desired and observed in, a plan out.
 
-The questions in the order of QUESTIONS; the first that has an answer wins. Two rules stand above all: what cannot
-be seen whole is not touched, and a start happens only where nothing of that name is alive.
+The questions in the order of QUESTIONS; the first that has an answer wins. Two rules stand above all: what
+cannot be seen whole is not touched, and a start happens only where nothing of that name is alive.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def plan(
 
     `now` and `passes_since` are monotonic seconds, `wall` epoch seconds; passes were uninterrupted since
     `passes_since`. `history` must be of this boot (see restarts.in_boot). `fingerprints`, by name, are of
-    the files and variables a manifest refers to. With `force` the prune guard lets go, unless the manifests are unread.
+    the files and variables a manifest refers to. `force` passes the prune guard, but not
+    where the manifests are unread.
     """
     unwanted = {name: _unwanted(name, desired, node) for name in desired.manifests}
     refusal = guard(desired, observed, history, now, node, force=force)
@@ -272,7 +273,7 @@ QUESTIONS: tuple[Callable[[Case], Step | None], ...] = (
 )
 
 
-# --- what they share ------------------------------------------------------------------------------------------
+# --- what they share -------------------------------------------------------------------------------------
 
 
 def _end(case: Case, reason: str, message: str) -> Step:

@@ -1,8 +1,8 @@
 """The prune guard: manifests that vanish in number are more often a mistake than a wish.
 
-Stops of running collectors whose manifest vanished, or no longer selects this node, are refused where nothing is
-wanted on this node any more, or where they are 3 or more and more than half of what ran. Removals of the last
-10 min count together. ``state: stopped`` is a wish and never counts.
+Stops of running collectors whose manifest vanished, or no longer selects this node, are refused where nothing
+is wanted on this node any more, or where they are 3 or more and more than half of what ran. Removals
+of the last 10 min count together. ``state: stopped`` is a wish and never counts.
 """
 
 from __future__ import annotations

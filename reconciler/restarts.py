@@ -1,8 +1,8 @@
 """What an end, a start or another boot does to the history of a name.
 
 A crash, exit 75 and a replacement for bad health are failures: each doubles the wait until the next start,
-from `delay` to `maxDelay`, ±10 %. Two minutes of life or a new digest reset that. Exit 78 is held. An end that was
-asked for counts nothing. ``delay: 0s`` starts again at once the first time, then after 1 s, 2 s ….
+from `delay` to `maxDelay`, ±10 %. Two minutes of life or a new digest reset that. Exit 78 is held. An end
+that was asked for counts nothing. ``delay: 0s`` starts again at once the first time, then after 1 s, 2 s ….
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What people see of each name: the status object, the summary over all, and the document around them.
 
-`health` is the first word people read: paused, stopped (and wanted so), down (not Ready), degraded (Ready, not
-Healthy), healthy. Whoever does not run keeps the points and devices of its last report.
+`health` is the first word people read: paused, stopped (and wanted so), down (not Ready), degraded (Ready,
+not Healthy), healthy. Whoever does not run keeps the points and devices of its last report.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def summary(
 def is_converged(steps: Sequence[Step], statuses: Sequence[Status], desired: Desired) -> bool:
     """Whether the plant is as the manifests say.
 
-    That is: all manifests were read and none is wrong, and every name either runs its wanted digest and is Ready, or
-    is wanted stopped (or has completed) and is stopped. Paused, draining, held and waiting names are not converged.
+    All manifests were read, none is wrong, and every name either runs its wanted digest and is Ready,
+    or is wanted stopped (or has completed) and is stopped. Paused, draining, held and waiting names are not.
     """
     if desired.errors or desired.unread or desired.unconfirmed:
         return False

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from collectors.contract import DeviceReport, Trouble
+from reconciler.model import Desired, History, ManifestError, Observed, Points, Report
+from reconciler.plan import plan
+from reconciler.status import is_converged, process_status, summary
+from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, instance, manifest, report
+
+SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
+PRESS = manifest("press", interval="1s", sinks=["plant"])
+ONE = instance(PRESS)
+
+
+def shown(
+    want: Desired, *reports: Report, alive: bool = True, previous: Any = None
+) -> tuple[dict[str, Any], bool]:
+    seen = Observed(BOOT, instances={"press": (ONE,)} if alive else {}, reports={r.name: r for r in reports})
+    (step,) = plan(want, seen, {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO).steps
+    status = process_status(step, want, seen, History(BOOT), node=NODE, now=NOW, wall=WALL, previous=previous)
+    SCHEMA.validate(json.loads(json.dumps(status)))
+    whole = is_converged([step], [status], want)
+    assert summary([status], want, seen, converged=whole)["total_processes"] == 1
+    return status, whole
+
+
+def test_what_runs_and_reports_is_healthy_and_converged() -> None:
+    status, whole = shown(desired(PRESS), report(ONE, points={"a": Points(3, 2, 1), "b": Points(2, 2)}))
+    assert (status["status"], status["health"], whole) == ("running", "healthy", True)
+    assert status["points"] == {"acquired": 5, "delivered": 4, "queued": 1, "dropped": 0, "rejected": 0}
+
+
+def test_a_dead_device_is_degraded_and_still_ready() -> None:
+    status, whole = shown(desired(PRESS), report(ONE, devices=(DeviceReport("d", "h:502"),)))
+    assert (status["health"], whole) == ("degraded", True)
+    assert "DeviceDisconnected" in [c["type"] for c in status["conditions"]]
+
+
+def test_a_broken_manifest_stays_ready_and_says_where() -> None:
+    error = ManifestError("press.yaml", 3, 7, "spec", "wrong")
+    status, whole = shown(desired(PRESS, broken={"press": error}, errors=(error,)), report(ONE))
+    assert (status["health"], whole) == ("healthy", False)
+    assert "press.yaml:3:7" in next(
+        c["message"] for c in status["conditions"] if c["type"] == "ManifestInvalid"
+    )
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_since_survives_passes(alive: bool) -> None:
+    first, _ = shown(desired(PRESS), report(ONE), alive=alive)
+    earlier = {"conditions": [{**c, "since": 1.0} for c in first["conditions"]]}
+    again, _ = shown(desired(PRESS), report(ONE), alive=alive, previous=earlier)
+    assert {c["since"] for c in again["conditions"]} == {1.0}
+
+
+def test_a_first_cycle_is_awaited_before_ready() -> None:
+    status, whole = shown(desired(PRESS), report(ONE, cycled=False, held=Trouble("X", "m", 1.0)), alive=True)
+    assert (status["health"], whole) == ("down", False)
