@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import sys
 import time
@@ -30,32 +29,29 @@ import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from collectors.contract import LiveFile, Report, SpecFile, StateDir, boot_id, to_json, write_json
+from collectors.contract import LiveFile, Report, SpecFile, StateDir, to_json, write_json
 from reconciler.model import Applied, Holder, Instance, Observed, ProcessId, Stopping, StopPolicy, Termination
-from reconciler.processes import locks, pidfd, proctable
+from reconciler.processes import locks, pidfd
 from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint, secrets
 from reconciler.processes.files import ChildFiles
+from reconciler.processes.following import Following
 from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir
 from reconciler.processes.intents import Intent, Intents
-from reconciler.processes.members import Boot, Group, Key, group
-from reconciler.processes.runs import Run, follow_new
-from reconciler.processes.spawn import StartError, command_of, nice_of, spawn
+from reconciler.processes.members import Key
+from reconciler.processes.runs import Run
+from reconciler.processes.spawn import StartError, command_of, nice_of, niced, spawn
 from reconciler.processes.usage import Sampler
 
 __all__ = ["Processes", "StartError", "StateDirError", "lock_instance", "open_state_dir"]
 
 logger = logging.getLogger("daq.processes")
 
-BIRTH_S = 5.0
-"""A lock holder younger than this may be between fork and exec, with the environment of its parent."""
 KILL_ROUNDS = 20
 """Looks in which a kill follows processes that fork while they are killed."""
 
 
 class Processes:
-    """See the module. `python` runs built-in children, `environ` is what manifests' references are looked up
-    in.
-    """
+    """See the module. `python` runs built-in children; references of manifests are looked up in `environ`."""
 
     def __init__(
         self, state: StateDir, *, python: str = sys.executable, environ: Mapping[str, str] = os.environ
@@ -64,29 +60,23 @@ class Processes:
         self._state = state
         self._python = python
         self._environ = environ
-        self._boot = Boot(boot_id(), proctable.pid_namespace())
         self._intents = Intents(state)
+        self._following = Following(state, self._intents)
         self._files = ChildFiles(state)
         self._sampler = Sampler()
-        self._runs: dict[Key, Run] = {}
         self._accounted: dict[str, str] = {}
-        self._wakes = select.epoll()
 
     def close(self) -> None:
         """Let go of all processes; they live on."""
-        for run in self._runs.values():
-            run.close()
-        self._runs.clear()
-        self._wakes.close()
+        self._following.close()
 
     def fileno(self) -> int:
         """Readable when a process has died since :meth:`drain`; for ``loop.add_reader``."""
-        return self._wakes.fileno()
+        return self._following.wakes.fileno()
 
     def drain(self) -> None:
         """Make `fileno()` unreadable again; a look should follow soon."""
-        while self._wakes.poll(0):
-            pass
+        self._following.drain()
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -99,15 +89,13 @@ class Processes:
         self.drain()
         self._accounted.update(known)
         try:
-            groups = self._look()
-            holders = self._holders(groups)
-            for key, found in groups.items():
-                run = self._runs.get(key) or self._adopt(key, found)
-                run.follow(found, self._wakes)
+            groups = self._following.look()
+            holders = self._following.holders(groups)
+            gone = self._following.update(groups)
         except OSError as error:
             logger.warning("cannot read the process table: %s", error)
             return self._observed(complete=False)
-        ended = [self._end(self._runs.pop(key)) for key in self._runs.keys() - groups.keys()]
+        ended = [self._end(run) for run in gone]
         self._accounted.update((t.name, t.instance) for t in ended)
         ended += self._unseen_ends(holders)
         return self._observed(holders=holders, ended=tuple(ended))
@@ -115,7 +103,7 @@ class Processes:
     def sample(self) -> None:
         """Measure CPU and memory of all that was found at the last look; instances carry it from now on."""
         try:
-            self._sampler.sample(self._runs.values())
+            self._sampler.sample(self._following.runs.values())
         except OSError as error:
             logger.warning("cannot measure processes: %s", error)
 
@@ -145,11 +133,12 @@ class Processes:
     # --- acting ---------------------------------------------------------------------------------------------
 
     def start(self, spec: SpecFile, live: LiveFile, *, base: Path) -> None:
-        """Start a name that the last look found free; relative paths of exec start at `base`. Raises
-        StartError.
+        """Start a name that the last look found free; relative paths of exec start at `base`.
+
+        Raises StartError with reason LockHeld, ConfigurationInvalid or StartFailed.
         """
         name = spec.name
-        if any(key.name == name for key in self._runs):
+        if any(key.name == name for key in self._following.runs):
             raise StartError("LockHeld", f"cannot start {name}: a process of it is still alive")
         instance = uuid.uuid4().hex
         try:
@@ -164,153 +153,71 @@ class Processes:
             try:
                 self._write_spec(spec)
                 self.update(name, live)
-                intent = Intent(instance, spec.digest, self._boot.boot_id, self._files.log_size(name))
+                boot_id = self._following.boot.boot_id
+                intent = Intent(instance, spec.digest, boot_id, self._files.log_size(name))
                 self._intents.put(name, intent, durable=True)
-                pid, unkind = spawn(
-                    command, environ=environ, lock=lock, log=self._state.log(name), nice=nice_of(live.spec)
-                )
+                log = self._state.log(name)
+                pid = spawn(niced(command, nice_of(live.spec)), environ=environ, lock=lock, log=log)
             finally:
                 os.close(lock)
         except OSError as error:
             self._intents.drop(name)
             raise StartError("StartFailed", f"cannot start {name}: {error}") from error
-        if unkind:
-            logger.warning("%s: cannot set nice: %s", name, unkind)
-        self._begin(Key(name, instance), intent, pid)
+        self._following.begin(Key(name, instance), intent, pid)
 
     def update(self, name: str, live: LiveFile) -> None:
         """Replace the live file of `name`. Raises OSError."""
         write_json(self._state.live(name), to_json(live))
 
     def stop(self, instance: Instance, policy: StopPolicy, reason: str, now: float) -> None:
-        """Ask the leader by the policy's signal; where it is dead, every process that lives on."""
-        run = self._runs.get(Key(instance.name, instance.instance))
+        """Ask the leader by the policy's signal; where it is dead, every process that lives on. What fails is logged."""
+        run = self._following.runs.get(Key(instance.name, instance.instance))
         if run is None or not run.members:
             return
         run.stopping = Stopping(now, now + policy.grace_s, reason)
         run.asked = run.asked or run.stopping
-        intent = self._intents.by_name.get(instance.name)
-        if intent and intent.instance == instance.instance:
-            self._intents.put(instance.name, _asked(intent, run.stopping))
         leader = run.leader
         for process in (leader,) if leader and run.leader_alive else run.members:
-            self._send(run, process, signal.Signals[policy.signal])
+            self._following.send(run, process, signal.Signals[policy.signal])
+        intent = self._intents.by_name.get(instance.name)
+        if intent and intent.instance == instance.instance:
+            try:
+                self._intents.put(instance.name, _asked(intent, run.stopping))
+            except OSError as error:  # a full disk must not keep anything running
+                logger.warning("%s: cannot note the stop: %s", instance.name, error)
 
     def kill(self, instance: Instance) -> None:
-        """KILL every process of it, until a look finds none that was not killed."""
-        run = self._runs.get(Key(instance.name, instance.instance))
+        """KILL every process of it, until a look finds none that was not killed. What fails is logged."""
+        run = self._following.runs.get(Key(instance.name, instance.instance))
         killed: set[ProcessId] = set()
-        for _ in range(KILL_ROUNDS):
-            found = self._look().get(run.key) if run else None
-            fresh = [p for p in found.members if p not in killed] if found else []
-            if run is None or found is None or not fresh:
-                return
-            run.follow(found, self._wakes)
-            for process in fresh:
-                self._send(run, process, signal.SIGKILL)
-                killed.add(process)
+        try:
+            for _ in range(KILL_ROUNDS):
+                found = self._following.look().get(run.key) if run else None
+                fresh = [p for p in found.members if p not in killed] if found else []
+                if run is None or found is None or not fresh:
+                    return
+                run.follow(found, self._following.wakes)
+                for process in fresh:
+                    self._following.send(run, process, signal.SIGKILL)
+                    killed.add(process)
+        except OSError as error:
+            logger.error("%s: cannot look for its processes to kill them: %s", instance.name, error)
 
     def prune(self, keep: Collection[tuple[str, str]]) -> None:
         """Remove the spec files that neither a process nor `keep` (name, digest) refers to, and intents of
         names that are not in `keep` and whose end was told. Raises OSError.
         """
         kept = {f"{name}.{digest}.json" for name, digest in keep}
-        kept |= {f"{key.name}.{run.digest}.json" for key, run in self._runs.items()}
+        kept |= {f"{key.name}.{run.digest}.json" for key, run in self._following.runs.items()}
         for path in (self._state.root / "specs").glob("[!.]*.json"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
-        names = {name for name, _ in keep} | {key.name for key in self._runs}
+        names = {name for name, _ in keep} | {key.name for key in self._following.runs}
         for name, intent in list(self._intents.by_name.items()):
             if name not in names and self._accounted.get(name) == intent.instance:
                 self._intents.drop(name)
 
     # --- inside ---------------------------------------------------------------------------------------------
-
-    def _look(self) -> dict[Key, Group]:
-        """All live starts. Before one counts as gone a second look confirms it: a process may fork behind the
-        first.
-
-        Raises OSError.
-        """
-        groups = self._look_once()
-        if self._runs.keys() - groups.keys():
-            groups = self._look_once() | groups
-        return groups
-
-    def _look_once(self) -> dict[Key, Group]:
-        table = proctable.look(self._state)
-        if table.problem:
-            raise OSError(table.problem)
-        led = {
-            session: (run.leader, key, run.digest)
-            for key, run in self._runs.items()
-            for session in run.sessions
-            if run.leader and session == run.leader.pid
-        }
-        return group(table, led, self._boot)
-
-    def _holders(self, groups: dict[Key, Group]) -> dict[str, Holder]:
-        """Who holds the lock of a name that has no process. A start being born, or a session that a start of
-        ours led, is added to `groups` instead. Raises OSError.
-        """
-        living = {key.name for key in groups}
-        holders = {}
-        for path in (self._state.root / "locks").glob("*"):
-            name = path.name
-            if name in living or not locks.is_held(path):
-                continue
-            holder = locks.holder(path)
-            ours = self._ours_by_lock(name, holder)
-            if ours:
-                groups[ours[0]] = ours[1]
-            else:
-                holders[name] = holder
-        return holders
-
-    def _ours_by_lock(self, name: str, holder: Holder) -> tuple[Key, Group] | None:
-        intent = self._intents.by_name.get(name)
-        stat = proctable.stat(holder.pid) if holder.pid else None
-        if intent is None or stat is None or holder.pid is None or intent.boot_id != self._boot.boot_id:
-            return None
-        led = intent.leader is not None and intent.leader.pid == stat.session
-        born = intent.leader is None and stat.age_s < BIRTH_S
-        if not led and not born:
-            return None
-        members = (self._boot.process(holder.pid, stat.start_ticks),)
-        return Key(name, intent.instance), Group(
-            intent.digest, members, frozenset([stat.session] if led else [])
-        )
-
-    def _adopt(self, key: Key, found: Group) -> Run:
-        """Follow a start that another reconciler made, or a person."""
-        intent = self._intents.by_name.get(key.name)
-        if intent and intent.instance != key.instance:
-            intent = None
-        leader = intent.leader if intent else None
-        if leader is None:
-            leading = [p for p in found.members if p.pid in found.sessions]
-            leader = min(leading or found.members, key=lambda p: p.start_ticks)
-        run = follow_new(key, found, leader, self._wakes)
-        if intent:
-            run.log_from = intent.log_from
-            run.asked = run.stopping = intent.stopping
-        self._runs[key] = run
-        return run
-
-    def _begin(self, key: Key, intent: Intent, pid: int) -> None:
-        """Follow our own child. What fails here is mended by the next look, which finds it like anybody's."""
-        try:
-            stat = proctable.stat(pid)
-            if stat is None:
-                return
-            leader = self._boot.process(pid, stat.start_ticks)
-            found = Group(intent.digest, (leader,), frozenset([pid]))
-            run = follow_new(key, found, leader, self._wakes)
-            run.log_from = intent.log_from
-            self._runs[key] = run
-            self._intents.put(key.name, _led(intent, leader))
-        except OSError as error:
-            logger.warning("%s: cannot follow pid %d yet: %s", key.name, pid, error)
 
     def _end(self, run: Run) -> Termination:
         exited = pidfd.reap(run.fd) if run.fd is not None else pidfd.Exit()
@@ -343,33 +250,16 @@ class Processes:
                 observed_by="none",
                 at=time.time(),
                 ended=time.monotonic(),
-                stopped=intent.stopping if intent.boot_id == self._boot.boot_id else None,
+                stopped=intent.stopping if intent.boot_id == self._following.boot.boot_id else None,
                 tail=self.end_of_log(name),
             )
             for name, intent in self._intents.by_name.items()
             if self._accounted.get(name) != intent.instance
-            and Key(name, intent.instance) not in self._runs
+            and Key(name, intent.instance) not in self._following.runs
             and name not in holders
         ]
         self._accounted.update((t.name, t.instance) for t in unseen)
         return unseen
-
-    def _send(self, run: Run, process: ProcessId, number: signal.Signals) -> None:
-        def is_it(pid: int) -> bool:
-            stat = proctable.stat(pid)
-            if stat is None or stat.start_ticks != process.start_ticks:
-                return False
-            if stat.session in run.sessions:
-                return True
-            claim = proctable.claim_of(pid, self._state)
-            return (
-                claim is not None and claim.name == run.key.name and claim.instance in ("", run.key.instance)
-            )
-
-        try:
-            pidfd.send(process.pid, number, is_it)
-        except OSError as error:
-            logger.error("%s: cannot send %s to pid %d: %s", run.key.name, number.name, process.pid, error)
 
     def _write_spec(self, spec: SpecFile) -> None:
         path = self._state.spec(spec.name, spec.digest)
@@ -386,13 +276,13 @@ class Processes:
     ) -> Observed:
         instances: dict[str, tuple[Instance, ...]] = {}
         applied: dict[str, Applied] = {}
-        for key, run in sorted(self._runs.items()):
+        for key, run in sorted(self._following.runs.items()):
             instances[key.name] = (*instances.get(key.name, ()), run.instance())
             given = self.applied(key.name, run.digest)
             if given:
                 applied[key.name] = given
         return Observed(
-            boot_id=self._boot.boot_id,
+            boot_id=self._following.boot.boot_id,
             complete=complete,
             instances=instances,
             holders=holders or {},
@@ -400,10 +290,6 @@ class Processes:
             reports=self.reports(),
             applied=applied,
         )
-
-
-def _led(intent: Intent, leader: ProcessId) -> Intent:
-    return Intent(intent.instance, intent.digest, intent.boot_id, intent.log_from, leader, intent.stopping)
 
 
 def _asked(intent: Intent, stopping: Stopping) -> Intent:

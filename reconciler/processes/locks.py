@@ -44,7 +44,7 @@ def holder(path: Path) -> Holder:
     inode = (status.st_dev, status.st_ino)
     for pid in proctable.pids():
         if pid != os.getpid() and _holds(pid, inode):
-            return Holder(pid, " ".join(proctable.command(pid)))
+            return Holder(pid, " ".join(" ".join(proctable.command(pid)).split())[:200])
     return Holder(None, "a process that is not visible from here (another PID namespace, or another user?)")
 
 

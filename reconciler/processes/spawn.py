@@ -59,14 +59,10 @@ def command_of(spec: SpecFile, state: StateDir, python: str, base: Path, search:
     return Command(Path(found), written, directory)
 
 
-def spawn(
-    command: Command, *, environ: Mapping[str, str], lock: int, log: Path, nice: int | None
-) -> tuple[int, OSError | None]:
-    """Start a child in a session of its own; stdin is empty, output is appended to `log`, `lock` is
-    inherited.
+def spawn(command: Command, *, environ: Mapping[str, str], lock: int, log: Path) -> int:
+    """Start a child in a session of its own; stdin empty, output appended to `log`, `lock` inherited.
 
-    Returns its pid, and why `nice` could not be set. The caller reaps it. Raises OSError; then nothing was
-    started.
+    Returns its pid; the caller reaps it. Raises OSError; then nothing was started.
     """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -85,14 +81,16 @@ def spawn(
     finally:
         os.close(output)
     child.returncode = 0  # from here on the pidfd knows how it ends: subprocess must neither reap nor warn
-    try:
-        if nice is not None:
-            os.setpriority(
-                os.PRIO_PROCESS, child.pid, nice
-            )  # our own child, not yet reaped: no stranger's number
-    except PermissionError as error:
-        return child.pid, error
-    return child.pid, None
+    return child.pid
+
+
+def niced(command: Command, nice: int | None) -> Command:
+    """The same through nice(1), so that even the first instruction has that priority."""
+    program = shutil.which("nice")
+    if not nice or program is None:
+        return command
+    arguments = ["nice", "-n", str(nice), str(command.executable), *command.arguments[1:]]
+    return Command(Path(program), arguments, command.directory)
 
 
 def nice_of(live: Mapping[str, Any]) -> int | None:

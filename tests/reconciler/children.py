@@ -1,4 +1,4 @@
-"""Real short processes for tests of `reconciler.processes`: a state directory, specs of exec, and what was observed."""
+"""Real short processes in a state directory of their own, for tests of `reconciler.processes`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Plant:
     def start(self, *command: str, name: str = "a", **more: Any) -> Instance:
         """Start it and return it as the next look shows it, running its own program."""
         self.processes.start(self.spec(*command, name=name, **more), LiveFile(), base=self.root)
-        return wait_until(lambda: self.look().get(name), f"{name} to be seen")[0]
+        return wait_until(lambda: self.look().get(name, ()), f"{name} to be seen")[0]
 
     def shell(self, script: str, name: str = "a", **more: Any) -> Instance:
         """Start a shell script."""
@@ -55,12 +55,11 @@ class Plant:
         """The next end of that name."""
         before = len([t for t in self.ended if t.name == name])
 
-        def ended() -> Termination | None:
+        def ended() -> list[Termination]:
             self.look()
-            mine = [t for t in self.ended if t.name == name]
-            return mine[before] if len(mine) > before else None
+            return [t for t in self.ended if t.name == name][before:]
 
-        return wait_until(ended, f"{name} to end")
+        return wait_until(ended, f"{name} to end")[0]
 
     def forget(self) -> None:
         """Another reconciler takes over: nothing but the disk and the process table is left."""

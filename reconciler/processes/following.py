@@ -1,0 +1,161 @@
+"""The starts that live: found at each look, held by pidfd between looks, signalled only when proven again."""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+from collections.abc import Mapping
+
+from collectors.contract import StateDir, boot_id
+from reconciler.model import Holder, ProcessId
+from reconciler.processes import locks, pidfd, proctable
+from reconciler.processes.intents import Intent, Intents
+from reconciler.processes.members import Boot, Group, Key, group
+from reconciler.processes.runs import Run, follow_new
+
+logger = logging.getLogger("daq.processes")
+
+BIRTH_S = 5.0
+"""A lock holder younger than this may be between fork and exec, with the environment of its parent."""
+
+
+class Following:
+    """`runs` are the starts known to live at the last look; `wakes` becomes readable when one of them
+    dies.
+    """
+
+    def __init__(self, state: StateDir, intents: Intents) -> None:
+        self._state = state
+        self._intents = intents
+        self.boot = Boot(boot_id(), proctable.pid_namespace())
+        self.runs: dict[Key, Run] = {}
+        self.wakes = select.epoll()
+
+    def close(self) -> None:
+        """Let go of all processes; they live on."""
+        for run in self.runs.values():
+            run.close()
+        self.runs.clear()
+        self.wakes.close()
+
+    def drain(self) -> None:
+        """Make `wakes` unreadable again."""
+        while self.wakes.poll(0):
+            pass
+
+    def update(self, groups: Mapping[Key, Group]) -> list[Run]:
+        """Follow what a look has found; returns the runs that have ended. Raises OSError, then none has."""
+        for key, found in groups.items():
+            run = self.runs.get(key) or self._adopt(key, found)
+            run.follow(found, self.wakes)
+        return [self.runs.pop(key) for key in self.runs.keys() - groups.keys()]
+
+    def look(self) -> dict[Key, Group]:
+        """All live starts. Before one counts as gone a second look confirms it: a process may fork behind the
+        first.
+
+        Raises OSError.
+        """
+        groups = self._look_once()
+        if self.runs.keys() - groups.keys():
+            groups = self._look_once() | groups
+        return groups
+
+    def _look_once(self) -> dict[Key, Group]:
+        table = proctable.look(self._state)
+        if table.problem:
+            raise OSError(table.problem)
+        led = {
+            session: (run.leader, key, run.digest)
+            for key, run in self.runs.items()
+            for session in run.sessions
+            if run.leader and session == run.leader.pid
+        }
+        return group(table, led, self.boot)
+
+    def holders(self, groups: dict[Key, Group]) -> dict[str, Holder]:
+        """Who holds the lock of a name that has no process. A start being born, or a session that a start of
+        ours led, is added to `groups` instead. Raises OSError.
+        """
+        living = {key.name for key in groups}
+        holders = {}
+        for path in (self._state.root / "locks").glob("*"):
+            name = path.name
+            if name in living or not locks.is_held(path):
+                continue
+            holder = locks.holder(path)
+            ours = self._ours_by_lock(name, holder)
+            if ours:
+                groups[ours[0]] = ours[1]
+            else:
+                holders[name] = holder
+        return holders
+
+    def _ours_by_lock(self, name: str, holder: Holder) -> tuple[Key, Group] | None:
+        intent = self._intents.by_name.get(name)
+        stat = proctable.stat(holder.pid) if holder.pid else None
+        if intent is None or stat is None or holder.pid is None or intent.boot_id != self.boot.boot_id:
+            return None
+        led = intent.leader is not None and intent.leader.pid == stat.session
+        born = intent.leader is None and stat.age_s < BIRTH_S
+        if not led and not born:
+            return None
+        members = (self.boot.process(holder.pid, stat.start_ticks),)
+        return Key(name, intent.instance), Group(
+            intent.digest, members, frozenset([stat.session] if led else [])
+        )
+
+    def _adopt(self, key: Key, found: Group) -> Run:
+        """Follow a start that another reconciler made, or a person."""
+        intent = self._intents.by_name.get(key.name)
+        if intent and intent.instance != key.instance:
+            intent = None
+        leader = intent.leader if intent else None
+        if leader is None:
+            leading = [p for p in found.members if p.pid in found.sessions]
+            leader = min(leading or found.members, key=lambda p: p.start_ticks)
+        run = follow_new(key, found, leader, self.wakes)
+        if intent:
+            run.log_from = intent.log_from
+            run.asked = run.stopping = intent.stopping
+        self.runs[key] = run
+        return run
+
+    def begin(self, key: Key, intent: Intent, pid: int) -> None:
+        """Follow our own child. What fails here is mended by the next look, which finds it like anybody's."""
+        try:
+            stat = proctable.stat(pid)
+            if stat is None:
+                return
+            leader = self.boot.process(pid, stat.start_ticks)
+            found = Group(intent.digest, (leader,), frozenset([pid]))
+            run = follow_new(key, found, leader, self.wakes)
+            run.log_from = intent.log_from
+            self.runs[key] = run
+            self._intents.put(key.name, _led(intent, leader))
+        except OSError as error:
+            logger.warning("%s: cannot follow pid %d yet: %s", key.name, pid, error)
+
+    def send(self, run: Run, process: ProcessId, number: signal.Signals) -> None:
+        """Signal one process of a run, if it still is that process and still of that run."""
+
+        def is_it(pid: int) -> bool:
+            stat = proctable.stat(pid)
+            if stat is None or stat.start_ticks != process.start_ticks:
+                return False
+            if stat.session in run.sessions:
+                return True
+            claim = proctable.claim_of(pid, self._state)
+            return (
+                claim is not None and claim.name == run.key.name and claim.instance in ("", run.key.instance)
+            )
+
+        try:
+            pidfd.send(process.pid, number, is_it)
+        except OSError as error:
+            logger.error("%s: cannot send %s to pid %d: %s", run.key.name, number.name, process.pid, error)
+
+
+def _led(intent: Intent, leader: ProcessId) -> Intent:
+    return Intent(intent.instance, intent.digest, intent.boot_id, intent.log_from, leader, intent.stopping)
