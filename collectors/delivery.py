@@ -58,27 +58,28 @@ class Delivery:
         rejected: Counter[str] = Counter()
         pieces = [batch]
         while pieces:
+            if self._stop.is_set():
+                return None
             piece = pieces.pop()
             try:
                 result = await self._write(piece)
             except SinkError as error:
-                if not _divisible(piece):
-                    self._reject(piece[0], error.reason, error.message)
-                    rejected[piece[0].uuid] += piece[0].points
-                else:
+                if _divisible(piece):
                     pieces.extend(reversed(_halves(piece)))
+                    continue
+                self._log.error("one line was refused for good: %s", error.message)
+                self._write_dead_letter(piece[0], error.reason, error.message)
+                rejected[piece[0].uuid] += piece[0].points
                 continue
             if result is None:
                 return None
-            if not result.rejected_lines:
-                continue
-            if len({chunk.uuid for chunk in piece}) > 1:
+            if result.rejected_lines and len({chunk.uuid for chunk in piece}) > 1:
                 pieces.extend(reversed(_halves(piece)))  # whose lines they were, the answer does not say
-                continue
-            self._log.warning("%s", result.message)
-            rejected[piece[0].uuid] += _share(piece, result.rejected_lines)
-            if not _divisible(piece):
-                self._append(piece[0], "Rejected", result.message)
+            elif result.rejected_lines:
+                self._log.warning("%s", result.message)
+                rejected[piece[0].uuid] += _share(piece, result.rejected_lines)
+                if not _divisible(piece):
+                    self._write_dead_letter(piece[0], "Rejected", result.message)
         return rejected
 
     async def _write(self, piece: list[Chunk]) -> Result | None:
@@ -126,11 +127,7 @@ class Delivery:
         self._trouble = None
         self._on_trouble(None)
 
-    def _reject(self, chunk: Chunk, reason: str, message: str) -> None:
-        self._log.error("one line was refused for good: %s", message)
-        self._append(chunk, reason, message)
-
-    def _append(self, chunk: Chunk, reason: str, message: str) -> None:
+    def _write_dead_letter(self, chunk: Chunk, reason: str, message: str) -> None:
         """On disk before the line is counted; after a kill in between it may stand there twice."""
         letter = {
             "at": time.time(),

@@ -28,7 +28,7 @@ LOOK_EVERY_S = 0.2
 async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     """Send until asked to stop; the exit code. A request under way is finished first.
 
-    Raises sqlite3.Error or OSError where the state directory is unusable.
+    Raises sqlite3.Error or OSError (in a group, once it runs) where the state directory is unusable.
     """
     log = logging.getLogger(spec.name)
     try:
@@ -67,15 +67,14 @@ class Sender:
 
     async def run(self) -> None:
         """Drain, wait `maxAge`, again; report all the while, also through an outage."""
-        reporting = asyncio.create_task(self._report())
-        try:
+        async with asyncio.TaskGroup() as together:
+            reporting = together.create_task(self._report())
             while not self._stop.is_set():
                 await self._drain()
                 self._cycled = True
                 await _pause(self._stop, self._max_age_s)
-        finally:
             reporting.cancel()
-            self._reporter.write_if_due()
+        self._reporter.write_if_due()
 
     def close(self) -> None:
         """Release the databases."""

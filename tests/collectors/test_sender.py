@@ -194,6 +194,8 @@ def test_dropping_while_a_sender_works_and_dies_counts_every_point_exactly_once(
                 assert min(now.queued, now.dropped) >= 0
             sender.kill()
             sender.wait()
+        outbox.append(lines(total, 50), 100, ("local",))
+        total += 50
         sender = start_sender(spec, state, tmp_path / "log")
         wait_until(lambda: settled(state, "c", "local"), "the rest")
         sender.send_signal(signal.SIGTERM)
