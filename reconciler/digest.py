@@ -1,8 +1,8 @@
 """What of a manifest needs a restart when it changes, and a short name for it.
 
 A digest covers only what the user wrote (no defaults, paths as written), so that neither a newer version
-nor a comment, an order of keys or another spelling of a duration restarts anything. Whoever changes what `split` or
-`normal` give for any manifest makes a new ALGORITHM.
+nor a comment, an order of keys or another spelling of a duration restarts anything. Whoever changes what
+`split` or `normal` give for any manifest makes a new ALGORITHM.
 """
 
 from __future__ import annotations

@@ -34,11 +34,13 @@ class Store:
         return found
 
     def save(self, path: str, manifests: Mapping[str, Manifest]) -> None:
-        """Keep these for `path`; nothing is kept where there are none. Raises OSError."""
+        """Keep these for `path`; nothing is kept where there are none. Raises OSError.
+
+        Not forced to disk: a thousand manifests would wait for a slow disk, and power loss can only cost what is
+        also broken at the next start.
+        """
         file = self.directory / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
         if manifests:
-            write_json(
-                file, {"path": path, "manifests": [to_json(m) for m in manifests.values()]}, durable=True
-            )
+            write_json(file, {"path": path, "manifests": [to_json(m) for m in manifests.values()]})
         else:
             file.unlink(missing_ok=True)
