@@ -12,7 +12,7 @@ import resource
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
-from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, Report, SpecFile, StateDir, Trouble
+from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, REPORT_EVERY_S, Report, SpecFile, StateDir, Trouble
 from collectors.cursors import Cursors
 from collectors.delivery import Delivery
 from collectors.feed import Chunk, Feed, refresh
@@ -20,9 +20,6 @@ from collectors.outbox import turn
 from collectors.quantities import parse_duration
 from collectors.report import Rate, Reporter
 from collectors.sinks import Sink, open_sink
-
-LOOK_EVERY_S = 0.2
-"""How soon a change shows in the report."""
 
 
 async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
@@ -57,12 +54,13 @@ class Sender:
         self._order: list[str] = []
         self._cursors = Cursors(state, spec.name)
         self._delivery = Delivery(
-            sink, state.dead_letters(spec.name), stop, logging.getLogger(spec.name), self._on_trouble
+            sink, state.dead_letters(spec.name), stop, logging.getLogger(spec.name), self._tell
         )
         self._reporter = Reporter(spec, state, self._figures)
         self._rate = Rate()
         self._held: Trouble | None = None
         self._cycled = False
+        self._news = asyncio.Event()
         self._name = spec.name
 
     async def run(self) -> None:
@@ -71,7 +69,7 @@ class Sender:
             reporting = together.create_task(self._report())
             while not self._stop.is_set():
                 await self._drain()
-                self._cycled = True
+                self._tell(self._held)
                 await _pause(self._stop, self._max_age_s)
             reporting.cancel()
         self._reporter.write_if_due()
@@ -95,7 +93,6 @@ class Sender:
             for chunk in batch:
                 points[chunk.uuid] = points.get(chunk.uuid, 0) + chunk.points
             self._cursors.acknowledge({u: (n - rejected[u], rejected[u]) for u, n in points.items()})
-            self._cycled = True
             if sum(chunk.body.count(b"\n") + 1 for chunk in batch) < self._lines:
                 return
 
@@ -123,9 +120,11 @@ class Sender:
                 self._cursors.take_off(flight)
         return batch
 
-    def _on_trouble(self, trouble: Trouble | None) -> None:
-        self._held = trouble
-        self._cycled = True
+    def _tell(self, held: Trouble | None) -> None:
+        """The sink was tried, or there was nothing to send; a change goes to the report at once."""
+        if (self._held, self._cycled) != (held, True):
+            self._held, self._cycled = held, True
+            self._news.set()
 
     def _figures(self, report: Report) -> Report:
         points = {name: feed.counts(self._cursors.get(feed.uuid)) for name, feed in self._feeds.items()}
@@ -140,12 +139,13 @@ class Sender:
     async def _report(self) -> None:
         while True:
             self._reporter.write_if_due()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await _pause(self._news, REPORT_EVERY_S)
+            self._news.clear()
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
+async def _pause(until: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        await asyncio.wait_for(until.wait(), seconds)
     except TimeoutError:
         return
 
