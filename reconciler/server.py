@@ -10,7 +10,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -83,7 +83,7 @@ def build_app(publisher: Publisher, stopping: Callable[[], bool]) -> Starlette:
     )
 
 
-def _refuse(publisher: Publisher) -> Callable[[Request, Exception], Response]:
+def _refuse(publisher: Publisher) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
@@ -99,7 +99,7 @@ def _refuse(publisher: Publisher) -> Callable[[Request, Exception], Response]:
 def _what_to_edit(publisher: Publisher, path: str) -> str:
     """The manifest that a refused write was meant for, as far as its path tells."""
     named = next((s for s in map(publisher.snapshot.find, path.split("/")) if s is not None), None)
-    if named is None or not named["manifest"]["path"]:
+    if named is None or not named["manifest"] or not named["manifest"]["path"]:
         return "to change what runs, edit the manifests and let `daq apply` or the loop take them over"
     return f"to change {named['name']}, edit {named['manifest']['path']} (line {named['manifest']['line']})"
 
@@ -133,7 +133,9 @@ class Server:
             build_app(publisher, self._stopping.is_set), log_level="warning", lifespan="off", access_log=False
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="endpoint", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="endpoint", daemon=True
+        )
 
     def start(self) -> None:
         """Serve from now on."""

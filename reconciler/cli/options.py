@@ -23,7 +23,9 @@ SYSTEM_STATE_DIR = Path("/var/lib/daq")
 class Options:
     """Where manifests and state are, and what this machine is called."""
 
-    desired: Annotated[Path, typer.Option(envvar="DAQ_DESIRED", help="Directory of the manifests.")] = Path("desired")
+    desired: Annotated[Path, typer.Option(envvar="DAQ_DESIRED", help="Directory of the manifests.")] = Path(
+        "desired"
+    )
     state_dir: Annotated[
         Path | None,
         typer.Option(
@@ -33,14 +35,20 @@ class Options:
         ),
     ] = None
     listen: Annotated[
-        str, typer.Option(envvar="DAQ_LISTEN", metavar="HOST:PORT", help="Address of the endpoint; `none` = off.")
+        str,
+        typer.Option(envvar="DAQ_LISTEN", metavar="HOST:PORT", help="Address of the endpoint; `none` = off."),
     ] = DEFAULT_LISTEN
     node: Annotated[
-        str, typer.Option(envvar="DAQ_NODE", help="Name of this machine. Default: its host name.", show_default=False)
+        str,
+        typer.Option(
+            envvar="DAQ_NODE", help="Name of this machine. Default: its host name.", show_default=False
+        ),
     ] = ""
     label: Annotated[
         list[str] | None,
-        typer.Option(envvar="DAQ_LABEL", metavar="K=V", help="Label of this machine, for nodeSelector; repeatable."),
+        typer.Option(
+            envvar="DAQ_LABEL", metavar="K=V", help="Label of this machine, for nodeSelector; repeatable."
+        ),
     ] = None
     log_format: Annotated[
         Literal["text", "json"], typer.Option(envvar="DAQ_LOG_FORMAT", help="How `daq run` logs.")
@@ -84,7 +92,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     common = get_type_hints(Options, include_extras=True)
     parameters = [p.replace(annotation=hints[p.name]) for p in own]
     parameters += [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=common[f.name])
+        inspect.Parameter(
+            f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=common[f.name]
+        )
         for f in fields(Options)
     ]
 

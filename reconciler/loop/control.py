@@ -48,7 +48,10 @@ async def listen(state: StateDir, answer: Answer) -> asyncio.Server:
             _, uid, _ = struct.unpack("3i", peer)
             if uid not in (os.getuid(), 0):
                 return
-            request = json.loads(await reader.readline())
+            line = await reader.readline()
+            if not line:
+                return
+            request = json.loads(line)
             reply = await answer(request)
             writer.write(json.dumps(reply, ensure_ascii=False).encode() + b"\n")
             await writer.drain()
@@ -66,6 +69,16 @@ async def listen(state: StateDir, answer: Answer) -> asyncio.Server:
         finally:
             os.umask(before)
     return await asyncio.start_unix_server(serve, sock=sock, limit=LIMIT)
+
+
+def answers(state: StateDir) -> bool:
+    """Whether a loop listens for this state directory."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, _address(state) as path:
+            sock.connect(path)
+    except OSError:
+        return False
+    return True
 
 
 def ask(state: StateDir, request: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:

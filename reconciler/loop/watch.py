@@ -1,14 +1,13 @@
 """Hints that something changed under the manifests or in the reports; never the only reason to look.
 
-watchfiles misses swapped links, removed roots and more (each seen), so a watch is a hint that ends early what would
-otherwise wait for the timer, and is armed anew whenever its directory is another one.
+watchfiles misses swapped links, removed roots and more (each seen), so a watch only ends early what would otherwise
+wait for the timer, and is armed anew whenever its directory is another one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +32,11 @@ async def watch(path: Path, changed: Callable[[], None], *, calm_s: float = 0.0)
             continue
         try:
             async for changes in awatch(
-                path.resolve(), watch_filter=None, step=20, rust_timeout=int(RELOOK_S * 1000), yield_on_timeout=True
+                _target(path),
+                watch_filter=None,
+                step=20,
+                rust_timeout=int(RELOOK_S * 1000),
+                yield_on_timeout=True,
             ):
                 if changes:
                     changed()
@@ -48,7 +51,11 @@ async def watch(path: Path, changed: Callable[[], None], *, calm_s: float = 0.0)
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        stat = os.stat(path)
+        stat = path.stat()
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def _target(path: Path) -> Path:
+    return path.resolve()

@@ -69,7 +69,8 @@ class Plant:
     @property
     def url(self) -> str:
         """Address of the newest loop's endpoint."""
-        return re.findall(r"http://[0-9.:]+", self.said())[-1]
+        found: list[str] = re.findall(r"http://[0-9.:]+", self.said())
+        return found[-1]
 
     def end_loop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Signal the loop and wait for its end."""
@@ -111,12 +112,11 @@ class Plant:
 
     def wait_ready(self, *names: str, deadline_s: float = 30.0) -> None:
         """Wait until all are Ready."""
-        for name in names:
-            wait_until(
-                lambda name=name: self.condition(name, "Ready").get("status") == "True",
-                f"{name} to be Ready: {self.status(name)}",
-                deadline_s,
-            )
+        wait_until(
+            lambda: all(self.condition(name, "Ready").get("status") == "True" for name in names),
+            f"{', '.join(names)} to be Ready",
+            deadline_s,
+        )
 
     def pids(self, name: str | None = None) -> list[int]:
         """Live processes of this plant, found by their environment."""

@@ -1,0 +1,179 @@
+"""The event loop of `daq run`: what wakes a pass, what asks for one, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from collectors.contract import StateDir, monotonic
+from reconciler.loop.control import listen
+from reconciler.loop.reconcile import Reconciler
+from reconciler.loop.watch import watch
+from reconciler.model import Node
+from reconciler.server import Server
+
+EXIT_ASKED = 0
+EXIT_DOWN = 3
+"""Ended by `daq down`; the service manager must not start the loop again."""
+
+LOOK_EVERY_S = 5.0
+REPORT_CALM_S = 0.5
+APPLY_HAS_LOCK_S = 60.0
+
+logger = logging.getLogger("daq.loop")
+
+
+async def run_loop(
+    state: StateDir,
+    desired: Path,
+    node: Node,
+    address: tuple[str, int] | None,
+    *,
+    stop_on_exit: bool,
+    say: Callable[[str], None],
+) -> int:
+    """Run until SIGTERM, SIGINT or `daq down`; returns the exit code. Raises StateDirError or OSError at the start."""
+    with Reconciler.owning(state, desired, node, wait_s=APPLY_HAS_LOCK_S) as reconciler:
+        server = Server(reconciler.publisher, *address) if address else None
+        try:
+            return await Loop(reconciler, server, say).run(stop_on_exit=stop_on_exit)
+        finally:
+            if server:
+                server.close()
+
+
+class Loop:
+    """Passes of a reconciler, woken by changes, exits, signals, requests and the clock."""
+
+    def __init__(self, reconciler: Reconciler, server: Server | None, say: Callable[[str], None]) -> None:
+        self._reconciler = reconciler
+        self._server = server
+        self._say = say
+        self._wake = asyncio.Event()
+        self._passed = asyncio.Condition()
+        self._force = False
+        self._exit_code: int | None = None
+        self._stopping_all = False
+
+    async def run(self, *, stop_on_exit: bool) -> int:
+        """Pass after pass until asked to end; returns the exit code."""
+        reconciler, events = self._reconciler, asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            events.add_signal_handler(sig, self._end, EXIT_ASKED, stop_on_exit)
+        events.add_signal_handler(signal.SIGHUP, self._hang_up)
+        events.add_reader(reconciler.processes.fileno(), self._wake.set)
+        hints = [
+            events.create_task(watch(reconciler.desired_root, self._wake.set)),
+            events.create_task(
+                watch(reconciler.state.root / "reports", self._wake.set, calm_s=REPORT_CALM_S)
+            ),
+        ]
+        control = await listen(reconciler.state, self._answer)
+        if self._server:
+            self._server.start()
+        try:
+            await self._pass_until_the_end()
+        finally:
+            control.close()
+            for hint in hints:
+                hint.cancel()
+            events.remove_reader(reconciler.processes.fileno())
+        self._take_leave()
+        assert self._exit_code is not None
+        return self._exit_code
+
+    async def _pass_until_the_end(self) -> None:
+        reconciler = self._reconciler
+        greeted = False
+        while self._exit_code is None or (self._stopping_all and reconciler.running):
+            self._wake.clear()
+            if self._stopping_all:
+                reconciler.stop_pass()
+            else:
+                reconciler.pass_once(force=self._force)
+                self._force = False
+            if not greeted:
+                greeted = True
+                self._greet()
+            async with self._passed:
+                self._passed.notify_all()
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        now = monotonic()
+        look_at = self._reconciler.look_at
+        pause = LOOK_EVERY_S if look_at is None else min(LOOK_EVERY_S, look_at - now)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, pause)):
+                await self._wake.wait()
+
+    def _end(self, code: int, stop_all: bool) -> None:
+        if self._server:
+            self._server.announce_stop()
+        self._exit_code = code
+        self._stopping_all = self._stopping_all or stop_all
+        if self._stopping_all:
+            self._say("stopping all collectors and senders")
+        self._wake.set()
+
+    def _hang_up(self) -> None:
+        logger.info("hang-up: looking now")
+        self._wake.set()
+
+    async def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        match request:
+            case {"op": "apply", "force": bool(force), "timeout_s": float(timeout_s)}:
+                return await self._apply(force, timeout_s)
+            case {"op": "down", "timeout_s": float(timeout_s)}:
+                return await self._down(timeout_s)
+        raise ValueError(f"unknown request {request.get('op')!r}")
+
+    async def _apply(self, force: bool, timeout_s: float) -> Mapping[str, Any]:
+        """Look now; answer when converged, refused or out of time."""
+        reconciler = self._reconciler
+        reconciler.note_actions()
+        self._force = force
+        await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
+        return reconciler.outcome()
+
+    async def _down(self, timeout_s: float) -> Mapping[str, Any]:
+        """Stop everything, answer with what stopped, then end."""
+        names = self._reconciler.running
+        self._stopping_all = True
+        await self._until(lambda: not self._reconciler.running, timeout_s, at_least_one_pass=True)
+        left = self._reconciler.running
+        self._end(EXIT_DOWN, stop_all=False)
+        self._stopping_all = False
+        return {"stopped": sorted(names - left), "left": sorted(left)}
+
+    async def _until(
+        self, condition: Callable[[], bool], timeout_s: float, *, at_least_one_pass: bool
+    ) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._passed:
+                self._wake.set()
+                if at_least_one_pass:
+                    await self._passed.wait()
+                await self._passed.wait_for(condition)
+
+    def _greet(self) -> None:
+        state = self._reconciler.state
+        if self._server:
+            self._say(f"endpoint  http://{self._server.address}/api/processes")
+        self._say(f"data      {state.database}")
+        self._say(f"logs      {state.root / 'logs'}")
+        self._say(f"first pass done: {self._reconciler.headline()}; `daq status` says more")
+
+    def _take_leave(self) -> None:
+        running = self._reconciler.running
+        if running:
+            self._say(
+                f"{len(running)} keep running without the loop: {', '.join(sorted(running))}; to stop them: daq down"
+            )
+        else:
+            self._say("nothing is left running")
