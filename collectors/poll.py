@@ -65,9 +65,7 @@ class LinkLoop:
                     log.warning("the clock was set by %+.1f s; slots are counted anew", step / 1e9)
                     index = current + 1
                     continue
-                if self._connection and current > reached:
-                    for unit in self._units:
-                        unit.late_cycles += current - reached
+                self._count_missed(current - reached)
                 index = max(current, reached) + 1
         finally:
             self._close()
@@ -82,7 +80,9 @@ class LinkLoop:
             before_ns, before = time.time_ns(), time.monotonic_ns()
             wait_ns = self._slots.wait_ns(index, before_ns)
             if not wait_ns:
-                return max(index, self._slots.index(before_ns))
+                current = self._slots.index(before_ns)
+                self._count_missed(current - index)
+                return max(index, current)
             wait_s = wait_ns / 1e9
             if self._connection is None:
                 wait_s = min(wait_s, max(0.0, self._retry_at - time.monotonic()))
@@ -92,6 +92,12 @@ class LinkLoop:
                 log.warning("the clock was set by %+.1f s; slots are counted anew", step / 1e9)
                 index = self._slots.index(now_ns) + 1
         return None
+
+    def _count_missed(self, slots: int) -> None:
+        """Slots that passed while the link was up; they are not made up for."""
+        if self._connection and slots > 0:
+            for unit in self._units:
+                unit.late_cycles += slots
 
     def _unread(self, index: int) -> bool:
         """Whether a unit has not been read in this slot."""

@@ -291,6 +291,23 @@ def test_slow_tags_are_read_in_their_own_slots_only(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_slots_missed_by_a_slow_device_are_counted_and_not_made_up_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            serve({1: WORDS}, faults=Faults(delay_s=0.15)) as device,
+            collector(tmp_path, modbus(device.port)) as running,
+        ):
+            await until(lambda: len(running.rows()) >= 6, "6 cycles")
+            await running.stop()
+            report = running.report()
+            assert report and report.devices[0].late_cycles >= 5
+            assert device.requests == len(running.rows())
+            times = [at for *_, at in running.rows()]
+            assert min(b - a for a, b in pairwise(times)) > 150_000_000
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_everything_written(tmp_path: Path, number: signal.Signals) -> None:
     async def main() -> None:
