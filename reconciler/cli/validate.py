@@ -17,6 +17,8 @@ Paths = Annotated[
     typer.Argument(help="Files or directories. Default: all manifests.", show_default=False),
 ]
 
+KindOfSchema = Annotated[Literal["collector", "sink", "status"], typer.Argument(help="Which one.")]
+
 
 def validate(options: Options, paths: Paths = None) -> None:
     """Check manifests: file:line:column: where: what is wrong, one line each. Exit 0 valid, 2 not."""

@@ -36,8 +36,8 @@ class Store:
     def save(self, path: str, manifests: Mapping[str, Manifest]) -> None:
         """Keep these for `path`; nothing is kept where there are none. Raises OSError.
 
-        Not forced to disk: a thousand manifests would wait for a slow disk, and power loss can only cost what is
-        also broken at the next start.
+        Not forced to disk: a thousand manifests would wait for a slow one, and power loss can only cost what
+        is also broken at the next start.
         """
         file = self.directory / f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json"
         if manifests:

@@ -2,8 +2,8 @@
 
 Of YAML 1.2 this takes the core schema (so ``on`` is text, ``010`` is 10, dates are text) without tags and
 merge keys. Duplicate keys are errors, keys are texts, and some values are the source text of their scalar
-(`TEXTS`, `TEXT_MAPS`). Built from libyaml's events: unlike its nodes they cost little, and deep nesting cannot
-overflow the C stack.
+(`TEXTS`, `TEXT_MAPS`). Built from libyaml's events: unlike its nodes they cost little, and deep nesting
+cannot overflow the C stack.
 """
 
 from __future__ import annotations
