@@ -170,7 +170,7 @@ class Processes:
         write_json(self._state.live(name), to_json(live))
 
     def stop(self, instance: Instance, policy: StopPolicy, reason: str, now: float) -> None:
-        """Ask the leader by the policy's signal; where it is dead, every process that lives on. What fails is logged."""
+        """Ask the leader by the policy's signal; where it is dead, all that live on. What fails is logged."""
         run = self._following.runs.get(Key(instance.name, instance.instance))
         if run is None or not run.members:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from reconciler.model import ProcessId
@@ -49,9 +50,10 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
     claiming process merely visits (a person's shell) stays out of it. Raises OSError.
     """
     own = _own_processes(table)
+    stat = cache(proctable.stat)  # one answer for all of this look
     owners: dict[int, tuple[Key, str]] = {}
     for session, (leader, key, digest) in led.items():
-        now = proctable.stat(session) if session in table.sessions else None
+        now = stat(session) if session in table.sessions else None
         if now is None or now.start_ticks == leader.start_ticks:
             owners[session] = key, digest
     alive: dict[int, ProcessId] = {}
@@ -64,13 +66,13 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
             sessions.add(session)
 
     for pid, claim in table.claims.items():
-        stat = proctable.stat(pid)
-        if pid in own or stat is None:
+        seen = stat(pid)
+        if pid in own or seen is None:
             continue
-        key = Key(claim.name, claim.instance or f"{pid}.{stat.start_ticks}")
-        if stat.session == pid:
+        key = Key(claim.name, claim.instance or f"{pid}.{seen.start_ticks}")
+        if seen.session == pid:
             owners[pid] = key, claim.digest
-        if not (claim.instance == "" and stat.session in owners):
+        if not (claim.instance == "" and seen.session in owners):
             add(key, claim.digest, [pid], None)
     for session, (key, digest) in owners.items():
         pids = [
@@ -81,9 +83,9 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
     groups = {}
     for key, (digest, members, sessions) in found.items():
         for pid in members - alive.keys():
-            stat = proctable.stat(pid)
-            if stat and not (stat.zombie and pidfd.is_dead_pid(pid)):
-                alive[pid] = boot.process(pid, stat.start_ticks)
+            seen = stat(pid)
+            if seen and not (seen.zombie and pidfd.is_dead_pid(pid)):
+                alive[pid] = boot.process(pid, seen.start_ticks)
         living = tuple(alive[p] for p in sorted(members) if p in alive)
         if living:
             groups[key] = Group(digest, living, frozenset(sessions))

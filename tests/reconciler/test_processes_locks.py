@@ -6,13 +6,16 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from collectors.contract import LiveFile
+from collectors.contract import LiveFile, boot_id, write_json
+from reconciler.model import StopPolicy
 from reconciler.processes import StartError, StateDirError, lock_instance, locks, open_state_dir, proctable
+from reconciler.processes.identity import state_id
 from tests.reconciler.children import Plant, plant_in
 from tests.waiting import wait_until
 
@@ -52,6 +55,22 @@ def test_a_stranger_that_holds_the_lock_is_named_and_nothing_is_started(plant: P
     plant.look()
     assert plant.holders == {}
     assert plant.ended == []
+
+
+def test_a_holder_between_fork_and_exec_is_waited_for_and_not_signalled(plant: Plant) -> None:
+    intent = {"instance": "i1", "digest": "d1", "boot_id": boot_id(), "log_from": 0}
+    intent |= {"state_id": state_id(plant.state), "leader": None, "stopping": None}
+    write_json(plant.state.root / "intents" / "a.json", intent)
+    plant.forget()
+    with hold(plant.state.lock("a")) as unborn:
+        (instance,) = plant.look()["a"]
+        assert (instance.instance, plant.holders) == ("i1", {})
+        plant.processes.stop(instance, StopPolicy(), "Removed", time.monotonic())
+        plant.processes.kill(instance)
+        assert unborn.poll() is None
+        unborn.communicate(b"")
+        assert unborn.returncode == 0
+    assert plant.wait_for_end().signal is None
 
 
 def test_a_child_holds_its_lock_until_its_last_process_ends(plant: Plant) -> None:
