@@ -35,6 +35,6 @@ def validate(options: Options, paths: Paths = None) -> None:
     typer.echo(f"{count} {'manifest is' if count == 1 else 'manifests are'} valid", err=True)
 
 
-def schema(options: Options, kind: Literal["collector", "sink", "status"] = "collector") -> None:
+def schema(options: Options, kind: KindOfSchema = "collector") -> None:
     """Print the JSON Schema of a manifest, or of a status object."""
     typer.echo(json.dumps(schema_of(kind), ensure_ascii=False, indent=2))
