@@ -163,7 +163,7 @@ class Processes:
         except OSError as error:
             self._intents.drop(name)
             raise StartError("StartFailed", f"cannot start {name}: {error}") from error
-        self._following.begin(Key(name, instance), intent, pid)
+        self._following.begin(Key(name, instance), intent, pid, tuple(command.arguments))
 
     def update(self, name: str, live: LiveFile) -> None:
         """Replace the live file of `name`. Raises OSError."""

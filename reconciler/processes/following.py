@@ -122,7 +122,7 @@ class Following:
         self.runs[key] = run
         return run
 
-    def begin(self, key: Key, intent: Intent, pid: int) -> None:
+    def begin(self, key: Key, intent: Intent, pid: int, command: tuple[str, ...]) -> None:
         """Follow our own child. What fails here is mended by the next look, which finds it like anybody's."""
         try:
             stat = proctable.stat(pid)
@@ -131,6 +131,7 @@ class Following:
             leader = self.boot.process(pid, stat.start_ticks)
             found = Group(intent.digest, (leader,), frozenset([pid]))
             run = follow_new(key, found, leader, self.wakes)
+            run.command = command  # /proc may not show it yet
             run.log_from = intent.log_from
             self.runs[key] = run
             self._intents.put(key.name, _led(intent, leader))

@@ -56,7 +56,8 @@ class Run:
         """Take over what a look has found. Raises OSError."""
         self.members = group.members
         self.sessions |= group.sessions
-        if self.leader_alive:
+        if self.leader and self.leader_alive:
+            self.command = self.command or proctable.command(self.leader.pid)  # empty while still in exec
             return
         if self.died is None:
             self.died = time.monotonic()
