@@ -138,8 +138,6 @@ def _remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[s
     if document["source"]["error"]:
         lines.append(document["source"]["error"])
     for p in processes:
-        for c in p["conditions"]:
-            wrong = c["status"] != "True" if c["type"] in ("Ready", "Healthy") else c["status"] == "True"
-            if wrong and c["message"]:
-                lines.append(f"{p['name']}: {c['type']}: {c['message']}")
-    return list(dict.fromkeys(lines))
+        wrong = [c for c in p["conditions"] if (c["status"] == "True") != (c["type"] in ("Ready", "Healthy"))]
+        lines += dict.fromkeys(f"{p['name']}: {c['message']} ({c['reason']})" for c in wrong)
+    return lines

@@ -11,7 +11,7 @@ from reconciler.desired.admission import admit
 from reconciler.desired.document import ManifestFile, parse_file
 from reconciler.desired.store import Store
 from reconciler.desired.tree import Signature, Tree, signature_of
-from reconciler.model import Desired, Manifest, ManifestError
+from reconciler.model import Desired, Manifest, ManifestError, Source
 
 QUIET_S = 0.02
 """An edit counts once the file has not changed for so long."""
@@ -65,7 +65,7 @@ class DirectoryReader:
             self._vanished.clear()
             known = self._last or self._judged(dict.fromkeys(self._in_force), now)
             why = f"cannot read {self.root}: {error.strerror}"
-            self._last = replace(known, unread=why, unconfirmed=frozenset(), look_at=None)
+            self._last = replace(known, unread=why, unconfirmed=frozenset(), look_at=None, source=Source(error=why))
             return self._last
         changed = self._last is None or self._last.unread is not None or listing.refused != self._refused
         self._refused = listing.refused

@@ -28,7 +28,7 @@ class Plant:
         self.loop: subprocess.Popen[bytes] | None = None
         self.devices: list[subprocess.Popen[bytes]] = []
         self.output = root / "loop.log"
-        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("DAQ_")}
+        self.environ = {k: v for k, v in os.environ.items() if not k.startswith(("DAQ_", "PYTHON"))}
 
     def daq(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
@@ -104,6 +104,11 @@ class Plant:
             found: dict[str, Any] = json.loads((self.state / "status" / f"{name}.json").read_bytes())
         except FileNotFoundError:
             return {}
+        return found
+
+    def source(self) -> dict[str, Any]:
+        """What status.json says of where manifests come from."""
+        found: dict[str, Any] = json.loads((self.state / "status.json").read_bytes())["source"]
         return found
 
     def condition(self, name: str, kind: str) -> dict[str, Any]:

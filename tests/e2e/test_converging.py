@@ -126,7 +126,7 @@ def test_a_missing_directory_stops_nothing_even_with_force(plant: Plant) -> None
     before = plant.pids()
     aside = plant.root / "aside"
     plant.desired.rename(aside)
-    wait_until(lambda: plant.condition("a", "PruneBlocked"), "the loop to notice", 6)
+    wait_until(lambda: "cannot read" in (plant.source()["error"] or ""), "the loop to notice", 6)
     assert plant.daq("apply", "--force", "--timeout", "2s").returncode == 2
     assert plant.pids() == before
     aside.rename(plant.desired)
