@@ -29,7 +29,7 @@ def test_a_case_gives_its_lines(case: str) -> None:
     spec = parse(manifest["metadata"]["name"], manifest["spec"])
     for device in spec.devices:
         readings = Readings(spec, device, lambda line, _: lines.append(line), 0.0)
-        for request in readings.due(0, None):
+        for request in readings.due(0, None, 0.0):
             block = request.block
             raw = [cells.get((block.area, block.start + i), 0) for i in range(block.count)]
             readings.answered(request, raw, AT_NS, 1.0)

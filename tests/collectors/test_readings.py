@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from collectors.model import RefusedError
 from collectors.readings import Readings
 from collectors.spec import parse
 
@@ -25,14 +26,14 @@ class Device:
     def answer(self, now: float, *words: int) -> list[str]:
         """The lines that one answer gives."""
         del self.lines[:]
-        (request,) = self.readings.due(0, None)
+        (request,) = self.readings.due(0, None, now)
         self.readings.answered(request, words, AT_NS, now)
         return self.lines
 
     def refuse(self, now: float) -> list[str]:
         del self.lines[:]
-        (request,) = self.readings.due(0, None)
-        self.readings.refused(request, "IllegalDataAddress", AT_NS, now)
+        (request,) = self.readings.due(0, None, now)
+        self.readings.refused(request, RefusedError("IllegalDataAddress", "cannot read"), AT_NS, now)
         return self.lines
 
     def grow_stale(self, now: float) -> list[str]:
