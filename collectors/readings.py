@@ -110,6 +110,7 @@ class Readings:
     def refused(self, request: Request, error: RefusedError, at_ns: int, now: float) -> tuple[Request, ...]:
         """The device will not give a block: the halves to ask for instead; none if it is in quarantine."""
         halves = self._quarantine.refused(request.block, error, at_ns / 1e9, now)
+        self._requests.clear()
         if not halves:
             for state in request.states:
                 state.read_at, state.quarantined = now, True

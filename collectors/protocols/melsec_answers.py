@@ -116,7 +116,7 @@ def _payload(request: Request) -> int:
     """Bytes of the data on the wire."""
     if request.by_words:
         return 2 * request.points * width(request.code)
-    return request.points // 2 if request.code == "binary" else request.points
+    return (request.points + 1) // 2 if request.code == "binary" else request.points
 
 
 def _values(request: Request, data: bytes) -> Sequence[int]:

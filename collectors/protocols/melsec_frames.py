@@ -69,18 +69,18 @@ def request(access: Access, area: str, unit: Literal["word", "bit"], start: int,
     """The request that reads a block.
 
     More than 16 bits come as words, from a multiple of 16: a quarter of the bytes, and it reaches further.
-    Points come in pairs, since manuals differ on how an odd one is filled up.
+    1E ASCII gives points in pairs, since manuals differ on whether an odd one is filled up there.
     """
     device, head, points, skip, by_words = area, start, count, 0, unit == "word"
     if area == LONG_COUNTERS:
         device, head = "CN", FIRST_LONG_COUNTER + start // 2
     elif unit == "bit":
         by_words = count > 16
-        unit_bits = 16 if by_words else 2
-        skip = start % unit_bits
+        step = 16 if by_words else 2 if access.frame == "1E" and access.code == "ascii" else 1
+        skip = start % step
         head = start - skip
-        units = -(-(skip + count) // unit_bits)
-        points = units if by_words else 2 * units
+        steps = -(-(skip + count) // step)
+        points = steps if by_words else steps * step
     encode = _encode_1e if access.frame == "1E" else _encode_3e
     wire, answer = encode(access, KINDS[device], head, points, by_words)
     return Request(access.frame, access.code, unit, by_words, points, skip, count, wire, answer)
