@@ -118,14 +118,18 @@ class Quarantine:
 
 
 def divide(whole: Block) -> tuple[Block, ...]:
-    """Two blocks of half the values each, the second one further on; none where all begin at one address."""
+    """Two blocks of half the values each, the second one further on; or the shorter, and the longest values.
+
+    None where all values are the same words.
+    """
     values = places(whole)
-    starts = sorted({p.first for p in values if p.first > whole.start})
-    if not starts:
-        return ()
-    middle = values[len(values) // 2].first
-    cut = min(starts, key=lambda at: abs(at - middle))
-    return block([p for p in values if p.first < cut]), block([p for p in values if p.first >= cut])
+    if starts := {p.first for p in values if p.first > whole.start}:
+        middle = values[len(values) // 2].first
+        cut = min(starts, key=lambda at: (abs(at - middle), at))
+        parts = [p for p in values if p.first < cut], [p for p in values if p.first >= cut]
+    else:
+        parts = [p for p in values if p.end < values[-1].end], [p for p in values if p.end == values[-1].end]
+    return tuple(map(block, parts)) if parts[0] else ()
 
 
 def _inside(place: Place, block: Block) -> bool:
