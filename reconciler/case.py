@@ -93,7 +93,7 @@ def trouble(case: Case, instance: Instance, manifest: Manifest) -> tuple[str, st
     if limit is not None and instance.memory_bytes > limit:
         return "MemoryLimit", f"uses {instance.memory_bytes} bytes of memory, {limit} are allowed"
     if manifest.type == "exec":
-        return None
+        return _silence(case, instance, health.log_silence_s)
     report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
     waited = case.now - max(instance.started, case.passes_since)
     if not (report and report.cycled) and waited > health.start_timeout_s:
@@ -103,11 +103,20 @@ def trouble(case: Case, instance: Instance, manifest: Manifest) -> tuple[str, st
     return None
 
 
+def _silence(case: Case, instance: Instance, limit_s: float | None) -> tuple[str, str] | None:
+    silent_s = case.now - max(instance.wrote, case.passes_since)
+    if limit_s is None or silent_s <= limit_s:
+        return None
+    return "LogSilent", f"has written nothing to its log for {silent_s:.0f} s (health.logSilence)"
+
+
 def first_sign(case: Case, instance: Instance, manifest: Manifest) -> float | None:
     """When a young process must have shown that it works."""
     if manifest.type == "exec":
         ready = instance.started + EXEC_READY_S
-        return ready if ready > case.now else None
+        if ready > case.now or manifest.health.log_silence_s is None:
+            return ready if ready > case.now else None
+        return max(instance.wrote, case.passes_since) + manifest.health.log_silence_s
     report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
     if report and report.cycled:
         return None

@@ -115,7 +115,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """This machine: its name and the labels that nodeSelectors look at."""
+    """One machine: its name and the labels that nodeSelectors look at."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -201,7 +201,8 @@ class Instance:
     """One start of a name that is still alive, proven ours.
 
     `leader` is None where the first process is dead and others of its session or environment live on. `members`
-    holds every live process of it, the leader included. `started` is monotonic, `started_at` epoch seconds.
+    holds every live process of it, the leader included. `started` is monotonic, `started_at` epoch seconds; `wrote` is
+    the monotonic time at which its log was last seen to grow.
     """
 
     name: str
@@ -211,6 +212,7 @@ class Instance:
     members: tuple[ProcessId, ...]
     started: float
     started_at: float
+    wrote: float = 0.0
     command: tuple[str, ...] = ()
     stopping: Stopping | None = None
     cpu_percent: float = 0.0

@@ -17,7 +17,7 @@ from reconciler.model import Held, History, RestartPolicy, Stopping, Termination
 GOOD_LIFE_S = 120.0
 JITTER = 0.1
 KEPT_TERMINATIONS = 20
-REPLACED = frozenset({"ReportStale", "StartTimeout", "MemoryLimit"})
+REPLACED = frozenset({"ReportStale", "StartTimeout", "MemoryLimit", "LogSilent"})
 """Reasons of stops that are failures of the process, not wishes of a person."""
 LAST_ERROR_BYTES = 1024
 

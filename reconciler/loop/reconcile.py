@@ -18,6 +18,7 @@ from reconciler import __version__, restarts
 from reconciler.changes import live_file
 from reconciler.desired import DirectoryReader, stop_policy
 from reconciler.digest import split
+from reconciler.loop.control import answers
 from reconciler.loop.records import Records
 from reconciler.model import (
     Action,
@@ -343,10 +344,11 @@ class Reconciler:
     def _after_ends(
         self, desired: Desired, observed: Observed, now: float, wall: float
     ) -> dict[str, History]:
-        histories = {
-            name: restarts.in_boot(history, observed.boot_id)
-            for name, history in self._records.histories.items()
-        }
+        histories = {}
+        for name, history in self._records.histories.items():
+            was_ready = self._look is not None and self._statuses.get(name, {}).get("last_error") is None
+            current = restarts.after_ready(history) if was_ready else history
+            histories[name] = restarts.in_boot(current, observed.boot_id)
         for end in observed.ended:
             manifest = desired.manifests.get(end.name)
             history = restarts.after_end(
@@ -411,6 +413,6 @@ def _lock(state: StateDir, wait_s: float) -> int:
         try:
             return lock_instance(state)
         except StateDirError:
-            if monotonic() >= end:
+            if monotonic() >= end or answers(state):  # a loop never gives it up, an apply does
                 raise
         time.sleep(SOON_S)

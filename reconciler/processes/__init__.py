@@ -277,6 +277,7 @@ class Processes:
         instances: dict[str, tuple[Instance, ...]] = {}
         applied: dict[str, Applied] = {}
         for key, run in sorted(self._following.runs.items()):
+            run.heard(self._files.log_size(key.name))
             instances[key.name] = (*instances.get(key.name, ()), run.instance())
             given = self.applied(key.name, run.digest)
             if given:
