@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,13 +99,14 @@ class DirectoryReader:
         file = self._files.get(path)
         seen = (signature, tuple(_signatures(file.parsed.depends if file and file.parsed else {})))
         if file is None:
-            age = max(0.0, time.time() - signature[3] / 1e9) if first else 0.0
-            file = self._files[path] = _File(seen, now - age)
+            file = self._files[path] = _File(
+                seen, _quiet_since(signature, now, math.inf if first else UNTERMINATED_S)
+            )
         if seen == file.read:
             file.seen = seen
             return None, False
         if seen != file.seen:
-            file.seen, file.since = seen, now
+            file.seen, file.since = seen, _quiet_since(signature, now, UNTERMINATED_S)
         if now < file.since + QUIET_S:
             return file.since + QUIET_S, False
         try:
@@ -145,6 +147,11 @@ class DirectoryReader:
             unconfirmed=frozenset(self._vanished),
             source=Source(error=_summed_up(errors)),
         )
+
+
+def _quiet_since(signature: Signature, now: float, at_most_s: float) -> float:
+    """When the file was last written, as far as its own time tells: a writer at work keeps that time young."""
+    return now - min(max(0.0, time.time() - signature[3] / 1e9), at_most_s)
 
 
 def _signatures(depends: Mapping[Path, Signature | None]) -> Iterator[Signature | None]:
