@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model import (
@@ -25,10 +25,13 @@ EXEC_READY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that is known of one name; `unwanted`: why there should be no process, a reason and a sentence."""
+    """All that is known of one name.
+
+    `manifest` of a removed name is what it ran with last. `unwanted`: why there should be no process, a reason and
+    a sentence; `refused`, `owed`: why it runs on nevertheless.
+    """
 
     name: str
-    kind: Kind
     manifest: Manifest | None
     unwanted: tuple[str, str] | None
     desired: Desired
@@ -36,6 +39,7 @@ class Case:
     history: History
     pause: Pause | None
     refused: str | None
+    owed: str | None
     fingerprint: str
     leaving: bool
     now: float
@@ -60,20 +64,12 @@ class Case:
 
     def step(self, action: Action, verdict: str, reason: str, message: str, **more: Any) -> Step:
         """A step about this name."""
-        step = Step(self.name, self.kind, action, verdict, reason, message, **more)
-        return replace(step, digest=self.manifest.digest, stop=self.manifest.stop) if self.manifest else step
+        kind: Kind = self.manifest.kind if self.manifest else "Collector"
+        return Step(self.name, kind, action, verdict, reason, message, self.manifest, **more)
 
     def rest(self, verdict: str, reason: str, message: str, **more: Any) -> Step:
         """A step that does nothing and says why."""
         return self.step(Action.NONE, verdict, reason, message, **more)
-
-
-def kind_of(name: str, desired: Desired, observed: Observed) -> Kind:
-    """Collector or Sink, from the manifest, else from what was applied."""
-    if manifest := desired.manifests.get(name):
-        return manifest.kind
-    applied = observed.applied.get(name)
-    return applied.spec.kind if applied else "Collector"
 
 
 def selects(manifest: Manifest, node: Node) -> bool:
@@ -123,8 +119,21 @@ def first_sign(case: Case, instance: Instance, manifest: Manifest) -> float | No
     return max(instance.started, case.passes_since) + manifest.health.start_timeout_s
 
 
+def owed(sink: str, observed: Observed) -> str | None:
+    """Why a sink must run although it is not wanted: somebody writes to it, or it has points to deliver."""
+    applied, reports = observed.applied, observed.reports
+    alive = (name for name, found in observed.instances.items() if found)
+    if any(name in applied and sink in applied[name].live.sinks for name in alive):
+        return "collectors that run still write to it"
+    queued = queued_for(sink, reports)
+    return f"delivering {queued} queued points first" if queued else None
+
+
 def queued_for(sink: str, reports: Mapping[str, Report]) -> int:
-    """Points not yet delivered to a sink: what its sender says, or what collectors say, whichever is more."""
-    own = sum(p.queued for p in reports[sink].points.values()) if sink in reports else 0
-    theirs = sum(r.points[sink].queued for name, r in reports.items() if name != sink and sink in r.points)
-    return max(own, theirs)
+    """Points not yet delivered to a sink: of each collector what it or the sender says, whoever spoke last."""
+    own = reports.get(sink)
+    queued = {name: points.queued for name, points in own.points.items()} if own else {}
+    for name, report in reports.items():
+        if name != sink and sink in report.points and not (own and own.cycled and own.at > report.at):
+            queued[name] = report.points[sink].queued
+    return sum(queued.values())

@@ -233,7 +233,7 @@ class Termination:
 
     `observed_by` is ``wait`` (own child), ``pidfd`` (adopted, told by the kernel) or ``none``. `ended` is monotonic,
     `lived_s` None where unknown. `stopped` tells that the reconciler had asked it to stop; `tail` is the end of its
-    log, at most 1 KiB, secrets removed.
+    log, at most 1 KiB, secrets removed. `earlier_boot` tells that it went down with the machine.
     """
 
     name: str
@@ -247,6 +247,7 @@ class Termination:
     lived_s: float | None = None
     stopped: Stopping | None = None
     tail: str = ""
+    earlier_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,7 @@ class Observed:
     """The process table and the reports, as of one look.
 
     ``complete`` is False where the table could not be read whole: then nobody is started or stopped. ``ended`` are
-    the terminations seen since the look before. ``applied`` is by name, for the running digest.
+    the terminations seen since the look before. ``applied`` is by name, for the digest that runs or ran last.
     """
 
     boot_id: str
@@ -292,11 +293,13 @@ class History:
     """What is remembered of a name; times are monotonic seconds of `boot_id` and void in another boot.
 
     `failures` in a row set the back-off; `restarts` are the automatic ones inside the policy's window. `digest` is
-    the one last started. `removed_at` is when its manifest vanished, for the prune guard.
+    the one last started, `fingerprint` that of the files and variables it referred to then. `removed_at` is when it
+    was let go because its manifest vanished, for the prune guard.
     """
 
     boot_id: str = ""
     digest: str | None = None
+    fingerprint: str = ""
     restart_count: int = 0
     failures: int = 0
     restarts: tuple[float, ...] = ()
@@ -337,8 +340,9 @@ class Step:
     """What happens to one name, and why.
 
     `verdict` is the word shown to people: start, restart, stop, kill, update, keep, wait, hold, paused, draining,
-    blocked or stopped. A restart is the action STOP now and START in a later pass. `until` is the monotonic time at
-    which this name wants another look.
+    blocked or stopped. A restart is the action STOP now and START in a later pass. `manifest` is what a START
+    starts: the wanted one, or of a removed name the one it last ran with. `until` is the monotonic time at which
+    this name wants another look.
     """
 
     name: str
@@ -347,11 +351,20 @@ class Step:
     verdict: str
     reason: str
     message: str
-    digest: str | None = None
+    manifest: Manifest | None = None
     instances: tuple[Instance, ...] = ()
-    stop: StopPolicy = StopPolicy()
     until: float | None = None
     changes: tuple[Change, ...] = ()
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of its manifest, where one is known."""
+        return self.manifest.digest if self.manifest else None
+
+    @property
+    def stop(self) -> StopPolicy:
+        """How its instances are asked to stop."""
+        return self.manifest.stop if self.manifest else StopPolicy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,13 @@ def test_the_wait_doubles_up_to_its_maximum(delay: float, expected: list[float])
 def test_a_crash_waits_and_the_restart_is_counted() -> None:
     crashed = ended(START, end())
     assert (crashed.next_start, crashed.next_start_at, crashed.failures) == (101.0, 6.0, 1)
-    assert after_start(crashed, "d", 101.0).restart_count == 1
+    assert after_start(crashed, "d", "", 101.0).restart_count == 1
 
 
 def test_two_good_minutes_or_a_new_digest_reset_the_wait() -> None:
     many = replace(START, failures=5)
     assert ended(many, end(lived_s=120)).failures == 1
-    assert after_start(many, "other", 1.0).failures == 0
+    assert after_start(many, "other", "", 1.0).failures == 0
 
 
 def test_exit_78_is_held_and_an_asked_end_counts_nothing() -> None:
@@ -59,7 +59,7 @@ def test_too_many_restarts_are_given_up() -> None:
     policy = RestartPolicy(max_restarts=2, window_s=0.0)
     history = START
     for _ in range(2):
-        history = after_start(ended(history, end(), policy), "d", 101.0)
+        history = after_start(ended(history, end(), policy), "d", "", 101.0)
     held = ended(history, end(), policy).held
     assert held and held.reason == "RestartLimit"
 
@@ -79,7 +79,7 @@ def test_another_boot_voids_times_and_keeps_counts() -> None:
 def test_a_history_survives_its_file(codes: list[int | None]) -> None:
     history = START
     for code in codes:
-        history = ended(after_start(history, "d", 1.0), end(code))
+        history = ended(after_start(history, "d", "", 1.0), end(code))
     plain = json.loads(json.dumps(history_to_json(history)))
     assert history_from_json({**plain, "newer": 1}) == history
     assert len(history.terminations) <= 20
