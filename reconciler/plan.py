@@ -103,12 +103,14 @@ def _unwanted(name: str, desired: Desired, node: Node) -> tuple[str, str] | None
 def _any_leaving(
     desired: Desired, observed: Observed, known: Mapping[str, Manifest], refusal: Refusal | None, now: float
 ) -> bool:
-    """Whether a removed collector is alive and about to end, or would be if it were let.
+    """Whether removed collectors are about to end, or would if they were let.
 
     One that is protected for good, or that KILL does not end, keeps nobody waiting; nor does a Sink, which
     reads no device.
     """
-    stays = refusal.names if refusal and refusal.reason == "Protected" else ()
+    stays = refusal.names if refusal else ()
+    if refusal and refusal.reason != "Protected":
+        return True
     return any(
         name not in desired.manifests
         and name not in stays

@@ -20,6 +20,8 @@ JITTER = 0.1
 KEPT_TERMINATIONS = 20
 REPLACED = frozenset({"ReportStale", "StartTimeout", "MemoryLimit", "LogSilent"})
 """Reasons of stops that are failures of the process, not wishes of a person."""
+LET_GO = frozenset({"Removed", "NotSelected"})
+"""Reasons of stops because no manifest asks for the name here any more."""
 LED_NO_MORE = "LeaderDead"
 """The stop of what a process left behind when it ended by itself."""
 LAST_ERROR_BYTES = 1024
@@ -118,22 +120,19 @@ def after_pass(histories: Mapping[str, History], plan: Plan, boot_id: str, now: 
     """What is remembered once a plan was acted on.
 
     A collector that was let go because its manifest vanished begins anew should it come back; until the prune
-    guard needs it no more it is remembered as removed. Other names that no step is about are forgotten.
+    guard needs it no more it is remembered as removed. A Sink that was let go is forgotten, and so is what no step
+    is about.
     """
-    left = {
-        s.name
-        for s in plan.steps
-        if s.kind == "Collector"
-        and s.verdict in ("stop", "stopped")
-        and s.reason in ("Removed", "NotSelected")
-    }
-    planned = {s.name for s in plan.steps}
+    gone = [s for s in plan.steps if s.reason in LET_GO and s.verdict in ("stop", "stopped")]
+    collectors = {s.name for s in gone if s.kind == "Collector"}
+    sinks = {s.name for s in gone if s.kind == "Sink" and not s.instances}
+    kept = {s.name for s in plan.steps} - sinks
     remembered = {}
     for name, past in histories.items():
         known = past
-        if name in left and past.digest is not None:
+        if name in collectors and past.digest is not None:
             known = History(removed_at=now, terminations=past.terminations)
-        if name in planned or (known.removed_at is not None and now - known.removed_at < TOGETHER_S):
+        if name in kept or (known.removed_at is not None and now - known.removed_at < TOGETHER_S):
             remembered[name] = replace(known, boot_id=boot_id)
     return remembered
 

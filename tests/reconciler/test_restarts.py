@@ -72,7 +72,8 @@ def test_only_a_program_that_may_complete_completes() -> None:
 
 def test_another_boot_voids_times_and_keeps_counts() -> None:
     history = in_boot(replace(ended(START, end()), restart_count=3), "other")
-    assert (history.next_start, history.restart_count) == (None, 3)
+    assert (history.next_start, history.failures, history.restart_count) == (0.0, 0, 3)
+    assert after_start(history, "d", "", 1.0).restart_count == 3
 
 
 @given(st.lists(st.sampled_from([0, 1, 75, 78, None]), max_size=30))
