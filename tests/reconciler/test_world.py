@@ -31,7 +31,10 @@ seconds = st.sampled_from((0.1, 1.0, 5.0, 11.0, 70.0, 700.0))
 
 def document(name: str, version: int, spec: dict[str, Any], protected: bool = False) -> Manifest:
     kind: Kind = "Sink" if name == SINK else "Collector"
-    kinds = {SINK: {"type": "sqlite", "path": f"{version}"}, JOB: {"type": "exec", "command": [f"{version}"]}}
+    kinds: dict[str, dict[str, Any]] = {
+        SINK: {"type": "sqlite", "path": f"{version}"},
+        JOB: {"type": "exec", "command": [f"{version}"]},
+    }
     whole = {**kinds.get(name, {"type": "modbus", "interval": f"{version}s"}), **spec}
     metadata = {"name": name, "annotations": {ANNOTATION: "disabled"} if protected else {}}
     return manifest_of(kind, f"{name}.yaml", 1, metadata, whole, digest_of=digest(kind, name, whole))
@@ -129,10 +132,10 @@ class Plant(RuleBasedStateMachine):
 
     # --- nature -------------------------------------------------------------------------------------------------
 
-    @rule(name=a_name, code=st.sampled_from((0, 1, 75, 78, None)))
-    def exit(self, name: str, code: int | None) -> None:
-        for process in self.world.alive(name)[:1]:
-            if process.leads:
+    @rule(names=st.sets(a_name, min_size=1), code=st.sampled_from((0, 1, 75, 78, None)))
+    def exit(self, names: set[str], code: int | None) -> None:
+        for process in list(self.world.processes):
+            if process.name in names and process.leads:
                 self.world.end(process, code, None if code is not None else 9)
 
     @rule(name=a_name, ending=endings)
@@ -140,9 +143,9 @@ class Plant(RuleBasedStateMachine):
         for process in self.world.alive(name):
             process.ending = ending
 
-    @rule(name=a_name)
-    def forks(self, name: str) -> None:
-        for process in self.world.alive(name):
+    @rule()
+    def all_fork(self) -> None:
+        for process in self.world.processes:
             process.children += 1
 
     @rule(name=a_name)
