@@ -268,7 +268,8 @@ class Plant(RuleBasedStateMachine):
             process.ending = "at once"
         for _ in range(ROUNDS):
             world.pass_time(PASS_EVERY_S)
-            if not exit_code(self.look(force=True)):
+            found = self.look(force=True)
+            if not exit_code(found) and not any(p.stopping for p in world.processes):
                 break
         seen, decided = world.pass_once(force=True)
         assert not decided.acting
