@@ -1,4 +1,4 @@
-"""What the reconciler and its children agree on: where files lie, what they hold, how a child is called and how it ends.
+"""What the reconciler and its children agree on: where files lie, what they hold, how a child is called and ends.
 
 This module is the only crossing between the two rooms. Every file named here is replaced atomically, except logs and
 databases; every JSON file is one object in UTF-8.

@@ -46,7 +46,7 @@ def process_status(
     config_file: str | None = None,
 ) -> dict[str, Any]:
     """The status object of the name a step is about; `previous` is the one of the pass before."""
-    manifest = desired.manifests.get(step.name)
+    manifest, wanted = step.manifest, desired.manifests.get(step.name)
     instance = _shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
     subject = Subject(step, manifest, instance, report, desired, observed, history, now)
@@ -58,7 +58,7 @@ def process_status(
     return {
         "name": step.name,
         "kind": step.kind,
-        "type": _type(manifest, observed, step.name),
+        "type": manifest.type if manifest else "unknown",
         "title": manifest.title if manifest else None,
         "labels": dict(manifest.labels) if manifest else {},
         "status": _word(step, instance, history, is_ready),
@@ -70,13 +70,13 @@ def process_status(
         "uptime_s": round(max(0.0, now - instance.started), 3) if instance else None,
         "restart_count": history.restart_count,
         "last_error": None if is_ready else history.last_error,
-        "desired_state": "running" if manifest and manifest.running else "stopped",
+        "desired_state": "running" if wanted and wanted.running else "stopped",
         "digest": manifest.digest if manifest else None,
         "applied_revision": desired.source.applied,
         "next_restart_at": None if alive or step.reason != "BackOff" else history.next_start_at,
         "command": list(instance.command) if instance else [],
         "config_file": config_file,
-        "manifest": {"path": manifest.path, "line": manifest.line} if manifest else None,
+        "manifest": {"path": wanted.path, "line": wanted.line} if wanted else None,
         "interval_s": _interval_s(manifest),
         "sinks": list(desired.sinks_of(manifest)) if manifest else [],
         "node": node.name,
@@ -185,13 +185,6 @@ def _health(step: Step, alive: bool, found: Sequence[Mapping[str, Any]]) -> str:
 
 def _holds(status: Status, kind: str) -> bool:
     return any(c["type"] == kind and c["status"] == "True" for c in status["conditions"])
-
-
-def _type(manifest: Manifest | None, observed: Observed, name: str) -> str:
-    if manifest:
-        return manifest.type
-    applied = observed.applied.get(name)
-    return str(applied.spec.spec.get("type", "unknown")) if applied else "unknown"
 
 
 def _interval_s(manifest: Manifest | None) -> float | None:

@@ -22,7 +22,7 @@ EXIT_DOWN = 3
 """Ended by `daq down`; the service manager must not start the loop again."""
 
 LOOK_EVERY_S = 5.0
-REPORT_CALM_S = 0.5
+REPORT_CALM_S = 1.0
 APPLY_HAS_LOCK_S = 60.0
 
 logger = logging.getLogger("daq.loop")
