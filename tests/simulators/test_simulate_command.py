@@ -85,9 +85,6 @@ def test_a_plc_is_simulated_with_its_frame_code_series_and_faults() -> None:
         client = pymcprotocol.Type3E()
         client.setaccessopt(commtype="ascii")
         client.connect("127.0.0.1", port)
-        client._recv = lambda: client._sock.recv(
-            22, socket.MSG_WAITALL
-        )  # one header: it reads no split answer
         with pytest.raises(pymcprotocol.mcprotocolerror.MCProtocolError, match="0x4031"):
             client.batchread_wordunits("D899", 2)
         process.send_signal(signal.SIGTERM)
