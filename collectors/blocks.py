@@ -6,6 +6,7 @@ fewest possible: a block must begin at the first value not yet covered, and none
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -42,18 +43,19 @@ def group(
     """
     places = sorted((p for p in _places(tags) if p.key not in without), key=lambda p: p[:3])
     blocks: list[Block] = []
-    for (_, unit), members in groupby(places, key=lambda p: (p.area, p.tag.address.unit)):
+    for (here, unit), members in groupby(places, key=lambda p: (p.area, p.tag.address.unit)):
         longest = limits.words if unit == "word" else limits.bits
+        cut_at = sorted(at for area, at in cuts if area == here)
         run: list[Place] = []
         start = end = 0
         for place in members:
-            area, first, last, tag, _ = place
+            _, first, last, tag, _ = place
             if last - first > longest:
                 raise ValueError(f"cannot read {tag.name}: one value is longer than a request of {longest}")
             if run and (
                 last - start > longest
                 or first - end > limits.gap
-                or any(a == area and start < at <= first for a, at in cuts)
+                or bisect(cut_at, start) < bisect(cut_at, first)
             ):
                 blocks.append(block(run))
                 run = []

@@ -8,7 +8,8 @@ is asked for once more, alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from bisect import bisect_left
+from collections.abc import Collection, Container, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -20,6 +21,10 @@ AGAIN_AFTER_S = 600.0
 
 EXTRA_REQUESTS = 15
 """Spent on halves by one device in one cycle; what is left over is asked for in the next."""
+
+
+Span = tuple[str, int, int]
+"""Area, first address and the one behind the last."""
 
 
 class Case(NamedTuple):
@@ -85,11 +90,12 @@ class Quarantine:
         """
         unsettled, self._unsettled = self._unsettled, False
         if unsettled:
+            cases = sorted(case.place[:3] for case in self._cases.values())
+            blocks = sorted(_span(cut.block) for cut in self._cuts)
             self._cuts = [
                 cut
                 for cut in self._cuts
-                if not any(_inside(case.place, cut.block) for case in self._cases.values())
-                and not any(_narrower(other.block, cut.block) for other in self._cuts)
+                if not _holds(cut.block, cases) and not _holds(cut.block, blocks, narrower=True)
             ]
         return unsettled
 
@@ -132,15 +138,16 @@ def divide(whole: Block) -> tuple[Block, ...]:
     return tuple(map(block, parts)) if parts[0] else ()
 
 
-def _inside(place: Place, block: Block) -> bool:
-    return place.area == block.area and block.start <= place.first and place.end <= block.start + block.count
+def _span(block: Block) -> Span:
+    return block.area, block.start, block.start + block.count
 
 
-def _narrower(one: Block, other: Block) -> bool:
-    """Whether a block lies in another, larger one."""
-    return (
-        one.area == other.area
-        and one.count < other.count
-        and other.start <= one.start
-        and one.start + one.count <= other.start + other.count
-    )
+def _holds(block: Block, spans: Sequence[Span], *, narrower: bool = False) -> bool:
+    """Whether one of the sorted `spans` lies in a block; or even leaves room in it."""
+    area, start, end = own = _span(block)
+    for i in range(bisect_left(spans, (area, start)), len(spans)):
+        if spans[i][0] != area or spans[i][1] >= end:
+            return False
+        if spans[i][2] <= end and not (narrower and spans[i] == own):
+            return True
+    return False
