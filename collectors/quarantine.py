@@ -58,9 +58,10 @@ class Quarantine:
         return self._cases
 
     def cuts(self) -> frozenset[tuple[str, int]]:
-        """Area and address that no request may reach over."""
-        after = ((case.place.area, case.place.end) for case in self._cases.values())
-        return frozenset((cut.block.area, cut.at) for cut in self._cuts).union(after)
+        """Area and address that no request may reach over: all those of a value in quarantine among them."""
+        places = (case.place for case in self._cases.values())
+        around = ((area, at) for area, first, end, *_ in places for at in range(first + 1, end + 1))
+        return frozenset((cut.block.area, cut.at) for cut in self._cuts).union(around)
 
     def refused(self, refused: Block, error: RefusedError, since: float, now: float) -> tuple[Block, ...]:
         """The halves to ask for instead; none where the values of the block are in quarantine now."""

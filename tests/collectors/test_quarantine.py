@@ -202,6 +202,7 @@ def test_whatever_is_bad_in_the_end_all_good_values_are_read_and_only_they(
         if not bad & set(range(t.address.offset + n * t.width, t.address.offset + (n + 1) * t.width))
     }
     assert read == good
+    assert world.quarantined() >= {t.name for t in world.tags} - good
     assert sent <= len(group(world.tags, LIMITS)) + 2 * (len(bad) + len(world.quarantine.keys))
 
 
