@@ -200,6 +200,32 @@ def test_one_bad_register_in_a_block_leaves_its_neighbours_alone_and_is_told_in_
     asyncio.run(main())
 
 
+def test_a_function_that_a_device_does_not_know_is_asked_for_once(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    async def no_coils(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while request := await reader.readexactly(12):
+                asked.append(function := request[7])
+                pdu = b"\x81\1" if function == 1 else b"\3\2\0\7"
+                writer.write(request[:5] + bytes([1 + len(pdu)]) + request[6:7] + pdu)
+        writer.close()
+
+    async def main() -> None:
+        tags = [{"name": f"c{i}", "address": f"coil:{i}"} for i in range(9)]
+        tags += [{"name": "x", "address": "holding:0", "type": "uint16"}]
+        async with await asyncio.start_server(no_coils, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with collector(tmp_path, modbus(port, *tags)) as running:
+                await until(lambda: len(running.rows()) > 5, "five cycles")
+                assert asked.count(1) == 1
+                assert running.qualities("c3") == [("bad", "IllegalFunction")]
+                report = running.report()
+                assert report and len(report.devices[0].quarantined) == 9
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "faults",
     [Faults(split=True), Faults(drop_every=5), Faults(truncate_every=4)],

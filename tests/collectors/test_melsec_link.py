@@ -120,8 +120,11 @@ def bits(area: str, start: int, count: int) -> Block:
     return Block(area, "bit", start, count, ())
 
 
-@pytest.mark.parametrize("how", HOWS, ids=" ".join)
-@pytest.mark.parametrize("split", [False, True], ids=["whole", "split"])
+@pytest.mark.parametrize(
+    ("how", "split"),
+    [*((how, False) for how in HOWS), *(((*how, "Q"), True) for how in FRAMES)],
+    ids=str,
+)
 def test_what_a_plc_holds_is_what_is_read(how: tuple[Frame, Code, Series], split: bool) -> None:
     async def check(simulated: Any, connection: Connection, device: Device) -> None:
         longest = 12 if split else device.limits.words
