@@ -104,25 +104,29 @@ class MelsecConnection(asyncio.Protocol):
                 return
             try:
                 found = take(self._request, self._serial, bytes(self._data))
+                if found is None:
+                    return
+                del self._data[: found.length]
+                if found.stale:
+                    continue
+                abnormal = self._request.frame == "1E" and found.end_code == ABNORMAL
+                self._filler = pack(self._request.code, (0, 1)) if abnormal else b""
+                if not self._harmless():
+                    raise WrongAnswerError("an answer with more behind its end")
             except WrongAnswerError as wrong:
                 self._answer.set_exception(wrong)
                 self.close()
-                return
-            if found is None:
-                return
-            del self._data[: found.length]
-            if found.stale:
-                continue
-            self._filler = (
-                pack(self._request.code, (0, 1)) if found.end_code == ABNORMAL and not self._numbered else b""
-            )
-            self._answer.set_result(found)
+            else:
+                self._answer.set_result(found)
 
     def _unasked(self) -> None:
-        """Bytes while no request is under way: a late answer of 4E can be told from the next one."""
-        harmless = self._numbered or self._filler.startswith(self._data)
-        if not harmless or len(self._data) > MOST_UNREAD:
+        """Bytes have come while no request is under way."""
+        if not self._harmless() or len(self._data) > MOST_UNREAD:
             self.close()
+
+    def _harmless(self) -> bool:
+        """Whether what is left cannot be taken for an answer: 4E tells a late one, and 1E fills up an error."""
+        return self._numbered or not self._data or self._filler.startswith(self._data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The link is open."""

@@ -258,6 +258,19 @@ def test_an_answer_of_another_frame_closes_the_link() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("frame", "answer"), [("1E", "81 00 07 00 08 00"), ("3E", "D0 00 00 FF FF 03 00 04 00 00 00 07 00 00")]
+)
+def test_an_answer_that_is_longer_than_it_should_be_is_no_value(frame: Frame, answer: str) -> None:
+    async def main() -> None:
+        async with peer(frame, when_asked=bytes.fromhex(answer)) as (connection, device):
+            with pytest.raises(LinkLostError, match="an answer with more behind its end"):
+                await connection.read(device, words("D", 0, 1))
+            assert not connection.is_open
+
+    asyncio.run(main())
+
+
 def test_a_station_that_is_not_there_leaves_the_link_to_the_others() -> None:
     async def check(simulated: Any, connection: Connection, device: Device) -> None:
         wrong = device_of(simulated.port, "3E", "binary", "Q", network=1)
