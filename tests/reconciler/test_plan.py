@@ -236,6 +236,7 @@ def test_no_start_unless_absent_and_a_broken_manifest_changes_no_action(
 
 def test_a_duplicate_that_stops_is_looked_at_when_its_grace_ends() -> None:
     going = instance(PRESS, 2, stopping=True)
-    decided = plan(desired(PRESS), seen(ONE, going), {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO)
+    observed = seen(ONE, going, reports={"press": report(ONE)})
+    decided = plan(desired(PRESS), observed, {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO)
     assert going.stopping
     assert decided.look_at == going.stopping.kill_at
