@@ -5,15 +5,17 @@ Both come from one reading, so a spec without problems is one that runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from collectors import protocols
 from collectors.contract import Kind, Problem
 from collectors.model import Device, Limits, Tag
 from collectors.quantities import parse_duration
-from collectors.tags import Context, TagError, parse_tag
+from collectors.session import SessionFile
+from collectors.tags import Context, TagError, parse_named_tag, parse_tag
 
 Path = tuple[str | int, ...]
 
@@ -111,18 +113,19 @@ class _Reading:
             self.problem(
                 (*path, "labels", label), f"{label} is set by the collector itself; use another label"
             )
-        if "host" not in options:
-            self.problem(path, "a host is required, here or in deviceDefaults")
+        where = "url" if isinstance(self.protocol, SessionFile) else "host"
+        if where not in options:
+            self.problem(path, f"a {where} is required, here or in deviceDefaults")
             return None
         try:
             device = self.protocol.parse_device(name, options)
         except ValueError as error:
             self.problem(path, str(error))
             return None
-        context = Context(self.protocol, options, device.limits, self.interval_ms)
+        read = self.tag_reader(options, device.limits)
         if device.limits not in self.shared:
-            self.shared[device.limits] = self.tags(("tags",), self.spec.get("tags", ()), context)
-        tags = self.shared[device.limits] + self.tags((*path, "tags"), options.get("tags", ()), context)
+            self.shared[device.limits] = self.tags(("tags",), self.spec.get("tags", ()), read)
+        tags = self.shared[device.limits] + self.tags((*path, "tags"), options.get("tags", ()), read)
         if not self.spec.get("tags") and not options.get("tags"):
             self.problem(
                 (*path, "tags"), f"nothing is read on {name}; give the collector or this device tags"
@@ -131,13 +134,22 @@ class _Reading:
         labels = {str(k): str(v) for k, v in options["labels"].items()}
         return replace(device, labels=labels, tags=tuple(tag for _, tag in tags))
 
+    def tag_reader(self, options: Mapping[str, Any], limits: Limits) -> Callable[[Mapping[str, Any]], Tag]:
+        protocol = self.protocol
+        if isinstance(protocol, SessionFile):
+            return partial(parse_named_tag, protocol=protocol, options=options, interval_ms=self.interval_ms)
+        return partial(parse_tag, context=Context(protocol, options, limits, self.interval_ms))
+
     def tags(
-        self, path: Path, written: Sequence[Mapping[str, Any]], context: Context
+        self,
+        path: Path,
+        written: Sequence[Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Tag],
     ) -> list[tuple[Path, Tag]]:
         found = []
         for i, tag in enumerate(written):
             try:
-                found.append(((*path, i), parse_tag(tag, context)))
+                found.append(((*path, i), read(tag)))
             except TagError as error:
                 key = error.key if error.key[0] in tag else ()
                 self.problem((*path, i, *key), str(error))
