@@ -143,16 +143,19 @@ class Subscription:
                 if isinstance(data, ua.DataChangeNotification):
                     self._changes += [(item.ClientHandle, item.Value) for item in data.MonitoredItems]
                 elif isinstance(data, ua.StatusChangeNotification):
-                    name = status_name(data.Status.value)
-                    self._fault = LinkLostError(
-                        name, f"cannot follow {self._server.url}: the subscription ended: {name}"
-                    )
+                    self._fault = self._ended(status_name(data.Status.value), message.SequenceNumber)
         except (AttributeError, TypeError) as error:  # the driver would only log it
             self._fault = error
         self._heard.set()
 
+    def _ended(self, status: str, number: int) -> LinkLostError:
+        if not number:  # the driver says so, not the server
+            return LinkLostError("ConnectionLost", f"cannot follow {self._server.url}: the connection is lost")
+        why = f"the server ended the subscription: {status}"
+        return LinkLostError(status, f"cannot follow {self._server.url}: {why}")
+
     def _count(self, number: int) -> None:
-        if not number:  # the driver's own word that the connection is lost
+        if not number:
             return
         if self._sequence is not None and number != self._sequence % 0xFFFFFFFF + 1:
             self._gap = True

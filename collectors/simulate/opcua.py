@@ -93,7 +93,7 @@ class Plant:
             retyped = path in self.faults.retyped
             kind = ua.VariantType.Double if retyped else ua.VariantType[variable.type]
             status = BAD_SENSOR if path in self.faults.bad else variable.status(t)
-            value = ua.DataValue(
+            value = _Value(
                 _variant(variable, kind, t),
                 StatusCode=ua.StatusCode(getattr(ua.StatusCodes, status)),
                 SourceTimestamp=at,
@@ -109,10 +109,19 @@ class Plant:
 
     async def live(self, every_s: float) -> None:
         """Move, again and again."""
+        clock = asyncio.get_running_loop().time
+        due = clock()
         while True:
-            began = asyncio.get_running_loop().time()
             await self.move()
-            await asyncio.sleep(max(0.0, began + every_s - asyncio.get_running_loop().time()))
+            due = max(due + every_s, clock())
+            await asyncio.sleep(due - clock())
+
+
+class _Value(ua.DataValue):  # type: ignore[misc]
+    """Never changed once it is made: the server, which copies the values of each subscription, need not."""
+
+    def __deepcopy__(self, _: object) -> _Value:
+        return self
 
 
 def _variant(variable: Variable, kind: ua.VariantType, t: float) -> ua.Variant:
