@@ -21,7 +21,8 @@ from collectors.unit import Unit
 RECONNECT_S = 0.5
 RECONNECT_MAX_S = 5.0
 """Short enough that values come again within ten seconds of the device's return."""
-RETRY_REFUSED_S = 600.0
+CHECK_EVERY_S = 600.0
+"""Tags that are refused are tried again, and the others read once, for a server may forget one in silence."""
 
 log = logging.getLogger("collectors.follow")
 
@@ -34,7 +35,7 @@ class SessionLoop:
         self._unit = unit
         self._slots = slots
         self._retry_s = RECONNECT_S
-        self._retry_refused_at = 0.0
+        self._check_at = 0.0
         self.cycled = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -66,7 +67,7 @@ class SessionLoop:
         """One session until it is lost. Raises LinkLostError."""
         source, began = self._source, time.monotonic()
         samples = await source.open()
-        self._retry_refused_at = time.monotonic() + RETRY_REFUSED_S
+        self._check_at = time.monotonic() + CHECK_EVERY_S
         self._took(samples, time.monotonic() - began)
         self._retry_s = RECONNECT_S
         self._tried()
@@ -77,7 +78,7 @@ class SessionLoop:
             samples = await self._source.receive()
             self._took(samples)
             self._unit.readings.confirmed(time.time_ns(), time.monotonic())
-            await self._retry_refused()
+            await self._check()
 
     async def _poll(self) -> None:
         index = self._slots.index(time.time_ns())
@@ -86,7 +87,7 @@ class SessionLoop:
             wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
             samples = await self._source.read()
             self._took(samples, (time.monotonic_ns() - monotonic_ns) / 1e9)
-            await self._retry_refused()
+            await self._check()
             now_ns = time.time_ns()
             current = self._slots.index(now_ns)
             if not clock_step_ns(now_ns - wall_ns, time.monotonic_ns() - monotonic_ns):
@@ -106,10 +107,10 @@ class SessionLoop:
                 log.warning("the clock was set by %+.1f s; slots are counted anew", step / 1e9)
                 wanted = self._slots.index(time.time_ns()) + 1
 
-    async def _retry_refused(self) -> None:
-        if self._source.refused and time.monotonic() >= self._retry_refused_at:
-            self._retry_refused_at = time.monotonic() + RETRY_REFUSED_S
-            self._took(await self._source.retry())
+    async def _check(self) -> None:
+        if time.monotonic() >= self._check_at:
+            self._check_at = time.monotonic() + CHECK_EVERY_S
+            self._took([*await self._source.retry(), *await self._source.read()])
 
     def _took(self, samples: Iterable[Sample], took_s: float | None = None) -> None:
         """Samples came, perhaps none: the device answers."""

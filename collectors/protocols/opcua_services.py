@@ -93,7 +93,7 @@ class Services:
     async def monitor(
         self, subscription: Subscription, nodes: Mapping[int, ua.NodeId], deadbands: Mapping[int, float]
     ) -> dict[int, str]:
-        """Subscribe to nodes; those that could not be, and why. Deadbands that the server has not are left out."""
+        """Subscribe to nodes; those that could not be, and why. A deadband that is refused is left out."""
         failed = await self._monitor(subscription, nodes, deadbands)
         plain = {i: nodes[i] for i, reason in failed.items() if reason in _NO_DEADBAND and i in deadbands}
         if plain:
@@ -152,6 +152,7 @@ def _browse_path(steps: Sequence[Step]) -> ua.BrowsePath:
     elements = [
         ua.RelativePathElement(
             ReferenceTypeId=ua.NodeId(ua.ObjectIds.HierarchicalReferences),
+            IsInverse=False,
             IncludeSubtypes=True,
             TargetName=ua.QualifiedName(step.name, step.namespace),
         )

@@ -150,7 +150,9 @@ class Subscription:
 
     def _ended(self, status: str, number: int) -> LinkLostError:
         if not number:  # the driver says so, not the server
-            return LinkLostError("ConnectionLost", f"cannot follow {self._server.url}: the connection is lost")
+            return LinkLostError(
+                "ConnectionLost", f"cannot follow {self._server.url}: the connection is lost"
+            )
         why = f"the server ended the subscription: {status}"
         return LinkLostError(status, f"cannot follow {self._server.url}: {why}")
 

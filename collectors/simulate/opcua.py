@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Access:
-    """With ``trusted``, only clients whose certificate lies in it may come; with a ``user``, only that one."""
+    """With ``trusted``, only clients whose certificate lies there may come; with a ``user``, only it."""
 
     trusted: Path | None = None
     user: str | None = None
@@ -66,25 +66,32 @@ class Plant:
         self.faults = faults
         self.port = port
         self.namespace = 0
+        self._top: Any = None
+        self._retyped: set[str] = set()
+        self._folders: dict[str, Any] = {}
 
     def node_id(self, path: str) -> ua.NodeId:
         """The node of a variable."""
         return ua.NodeId(path, self.namespace)
 
-    async def add_nodes(self) -> None:
-        """Create the plant's folders and variables."""
-        self.namespace = await self.server.register_namespace(NAMESPACE)
-        folders: dict[str, Any] = {}
-        top = await self.server.nodes.objects.add_folder(self.node_id("Plant"), f"{self.namespace}:Plant")
-        for path, variable in self.variables.items():
+    async def add_nodes(self, paths: Iterable[str]) -> None:
+        """Create variables, and the folders they lie in."""
+        for path in paths:
             folder, _, name = path.partition(".")
-            if folder not in folders:
-                folders[folder] = await top.add_folder(self.node_id(folder), f"{self.namespace}:{folder}")
+            if folder not in self._folders:
+                self._folders[folder] = await self._add_folder(folder)
+            variable = self.variables[path]
             kind = ua.VariantType[variable.type]
             first = _variant(variable, kind, now()).Value
-            await folders[folder].add_variable(
+            await self._folders[folder].add_variable(
                 self.node_id(path), f"{self.namespace}:{name}", first, varianttype=kind
             )
+
+    async def _add_folder(self, name: str) -> Any:
+        if self._top is None:
+            objects = self.server.nodes.objects
+            self._top = await objects.add_folder(self.node_id("Plant"), f"{self.namespace}:Plant")
+        return await self._top.add_folder(self.node_id(name), f"{self.namespace}:{name}")
 
     async def move(self) -> None:
         """Give every variable its value of now."""
@@ -99,7 +106,13 @@ class Plant:
                 SourceTimestamp=at,
                 ServerTimestamp=at,
             )
-            await self.server.write_attribute_value(self.node_id(path), value)
+            node = self.node_id(path)
+            if retyped != (
+                path in self._retyped
+            ):  # the server lets only a node without value change its type
+                self.server.set_attribute_value_callback(node, lambda *_, value=value: value)
+                self._retyped ^= {path}
+            await self.server.write_attribute_value(node, value)
 
     async def write(self, path: str, value: float, status: int, at: datetime) -> None:
         """Give a Double a value with any status code and time, once."""
@@ -166,7 +179,8 @@ async def serve(
     for n in range(shift):
         await server.register_namespace(f"urn:daq:other:{n}")
     served = Plant(server, plant() if variables is None else variables, faults, port)
-    await served.add_nodes()
+    served.namespace = await server.register_namespace(NAMESPACE)
+    await served.add_nodes(served.variables)
     await served.move()
     async with server:
         living = asyncio.create_task(served.live(every_s))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Running:
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
         self.port = port
+        self.namespace: int = 0
         self.url = f"opc.tcp://127.0.0.1:{port}"
 
     def tell(self, **command: Any) -> Any:
@@ -72,13 +74,16 @@ def running(**options: Any) -> Iterator[Running]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
-            yield Running(process, int(process.stdout.readline()))
+            server = Running(process, int(process.stdout.readline()))
+            server.namespace = server.tell(namespace=True)
+            yield server
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
 
 
 async def _main(
+    *,
     port: int = 0,
     shift: int = 0,
     items: int = 0,
@@ -90,11 +95,7 @@ async def _main(
     hidden: list[str] | None = None,
 ) -> None:
     held = {path: value for path, (_, value) in STILL.items()}
-    variables = {
-        path: Variable(kind, lambda _, path=path: held[path])  # type: ignore[misc]
-        for path, (kind, _) in STILL.items()
-        if path not in (hidden or ())
-    }
+    variables = {path: _still(held, path) for path in STILL if path not in (hidden or ())}
     variables["Moving.Count"] = Variable("Int64", lambda t: int(t / every_s))
     if items:
         variables = dict(load(items, every_s))
@@ -111,6 +112,10 @@ async def _main(
             print(json.dumps(await _do(plant, held, json.loads(line))), flush=True)
 
 
+def _still(held: dict[str, Any], path: str) -> Variable:
+    return Variable(STILL[path][0], lambda _: held[path])
+
+
 async def _do(plant: Plant, held: dict[str, Any], command: dict[str, Any]) -> Any:
     match command:
         case {"set": path, "to": value}:
@@ -119,15 +124,19 @@ async def _do(plant: Plant, held: dict[str, Any], command: dict[str, Any]) -> An
             plant.faults.bad = set(paths)
         case {"retyped": paths}:
             plant.faults.retyped = set(paths)
-        case {"max_nodes": number}:
-            plant.faults.max_nodes = number
-        case {"write": path, "to": value, "status": code, "at": at}:
-            await plant.write(path, value, code, at)
+        case {"write": path, "to": value, "status": code}:
+            await plant.write(path, value, code, datetime.now(UTC))
+            return None
+        case {"show": path}:
+            plant.variables = {**plant.variables, path: _still(held, path)}
+            await plant.add_nodes([path])
+        case {"delete": path}:
+            plant.variables = {p: v for p, v in plant.variables.items() if p != path}
+            await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
+        case {"namespace": _}:
+            return plant.namespace
         case {"sessions": _}:
             return len(plant.server.iserver._external_sessions)
-        case {"cpu": _}:
-            times = os.times()
-            return times.user + times.system
     await plant.move()
     return None
 
