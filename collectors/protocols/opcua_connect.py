@@ -144,7 +144,9 @@ async def _server_certificate(server: Server, policy_uri: str, mode: ua.MessageS
         if (endpoint.SecurityPolicyUri, endpoint.SecurityMode) == (policy_uri, mode):
             der = bytes(endpoint.ServerCertificate)
             return der[: int.from_bytes(der[2:4], "big") + 4]  # the first one, where a chain follows it
-    offered = {f"{e.SecurityPolicyUri.rpartition('#')[2]}/{e.SecurityMode.name}" for e in endpoints}
+    offered = {
+        f"{e.SecurityPolicyUri.rpartition('#')[2]}/{e.SecurityMode.name.rstrip('_')}" for e in endpoints
+    }
     raise LinkLostError(
         "NoSuchEndpoint",
         f"cannot connect to {server.url}: it has no endpoint {server.security.policy}/"

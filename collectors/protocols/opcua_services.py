@@ -68,6 +68,10 @@ class Services:
         """The URIs of the server's namespaces, by index."""
         return list(self._namespaces)
 
+    def node(self, text: str) -> ua.NodeId | str:
+        """The node of that id, or why there is none. Raises ValueError."""
+        return self._node(parse_node(text))
+
     async def resolve(self, indices: Sequence[int]) -> dict[int, ua.NodeId | str]:
         """The node of each tag, or the reason why there is none."""
         found: dict[int, ua.NodeId | str] = {}

@@ -50,8 +50,12 @@ class Faults:
 
 @dataclass(frozen=True)
 class Access:
-    """With ``trusted``, only clients whose certificate lies there may come; with a ``user``, only it."""
+    """``policies``: the endpoints; none means every one.
 
+    With ``trusted``, only clients whose certificate lies there may come; with a ``user``, only that one.
+    """
+
+    policies: tuple[str, ...] = ()
     trusted: Path | None = None
     user: str | None = None
     password: str | None = None
@@ -172,6 +176,8 @@ async def serve(
     certificate, key = _certificate()
     await server.load_certificate(certificate, "der")
     await server.load_private_key(key, format="pem")
+    if access.policies:
+        server.set_security_policy([ua.SecurityPolicyType[policy] for policy in access.policies])
     if access.trusted:
         server.set_certificate_validator(_validator(access.trusted))
     if access.user:

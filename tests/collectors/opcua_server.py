@@ -92,6 +92,7 @@ async def _main(
     trusted: str | None = None,
     user: str | None = None,
     password: str | None = None,
+    policies: list[str] | None = None,
     hidden: list[str] | None = None,
 ) -> None:
     held = {path: value for path, (_, value) in STILL.items()}
@@ -99,7 +100,7 @@ async def _main(
     variables["Moving.Count"] = Variable("Int64", lambda t: int(t / every_s))
     if items:
         variables = dict(load(items, every_s))
-    access = Access(Path(trusted) if trusted else None, user, password)
+    access = Access(tuple(policies or ()), Path(trusted) if trusted else None, user, password)
     faults = Faults(max_nodes=max_nodes)
     async with serve(
         variables, port=port, every_s=every_s, faults=faults, access=access, shift=shift
