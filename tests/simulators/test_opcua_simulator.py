@@ -1,4 +1,4 @@
-"""`daq simulate opcua` and `daq browse` as a user runs them, with asyncua as an independent look at the values."""
+"""`daq simulate opcua` and `daq browse` as a user runs them; asyncua looks at the values independently."""
 
 from __future__ import annotations
 
