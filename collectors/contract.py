@@ -1,4 +1,4 @@
-"""What the reconciler and its children agree on: where files lie, what they hold, how a child is called and how it ends.
+"""What the reconciler and its children agree on: where files lie, what they hold, how a child is called and ends.
 
 This module is the only crossing between the two rooms. Every file named here is replaced atomically, except logs and
 databases; every JSON file is one object in UTF-8.
@@ -195,6 +195,12 @@ class Report:
     stale_tags: int = 0
     held: Trouble | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @property
+    def news(self) -> object:
+        """The part that is no counter and no time: equal for two reports that say the same."""
+        devices = [(d.name, d.connected, d.last_error, d.quarantined) for d in self.devices]
+        return self.instance, self.cycled, devices, self.stale_tags, self.held, self.troubles
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model import (
@@ -25,10 +25,13 @@ EXEC_READY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that is known of one name; `unwanted`: why there should be no process, a reason and a sentence."""
+    """All that is known of one name.
+
+    `manifest` of a removed name is what it ran with last. `unwanted`: why there should be no process, a reason and
+    a sentence; `refused`, `owed`: why it runs on nevertheless.
+    """
 
     name: str
-    kind: Kind
     manifest: Manifest | None
     unwanted: tuple[str, str] | None
     desired: Desired
@@ -36,6 +39,7 @@ class Case:
     history: History
     pause: Pause | None
     refused: str | None
+    owed: str | None
     fingerprint: str
     leaving: bool
     now: float
@@ -60,20 +64,12 @@ class Case:
 
     def step(self, action: Action, verdict: str, reason: str, message: str, **more: Any) -> Step:
         """A step about this name."""
-        step = Step(self.name, self.kind, action, verdict, reason, message, **more)
-        return replace(step, digest=self.manifest.digest, stop=self.manifest.stop) if self.manifest else step
+        kind: Kind = self.manifest.kind if self.manifest else "Collector"
+        return Step(self.name, kind, action, verdict, reason, message, self.manifest, **more)
 
     def rest(self, verdict: str, reason: str, message: str, **more: Any) -> Step:
         """A step that does nothing and says why."""
         return self.step(Action.NONE, verdict, reason, message, **more)
-
-
-def kind_of(name: str, desired: Desired, observed: Observed) -> Kind:
-    """Collector or Sink, from the manifest, else from what was applied."""
-    if manifest := desired.manifests.get(name):
-        return manifest.kind
-    applied = observed.applied.get(name)
-    return applied.spec.kind if applied else "Collector"
 
 
 def selects(manifest: Manifest, node: Node) -> bool:
@@ -93,7 +89,7 @@ def trouble(case: Case, instance: Instance, manifest: Manifest) -> tuple[str, st
     if limit is not None and instance.memory_bytes > limit:
         return "MemoryLimit", f"uses {instance.memory_bytes} bytes of memory, {limit} are allowed"
     if manifest.type == "exec":
-        return None
+        return _silence(case, instance, health.log_silence_s)
     report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
     waited = case.now - max(instance.started, case.passes_since)
     if not (report and report.cycled) and waited > health.start_timeout_s:
@@ -103,19 +99,41 @@ def trouble(case: Case, instance: Instance, manifest: Manifest) -> tuple[str, st
     return None
 
 
+def _silence(case: Case, instance: Instance, limit_s: float | None) -> tuple[str, str] | None:
+    silent_s = case.now - max(instance.wrote, case.passes_since)
+    if limit_s is None or silent_s <= limit_s:
+        return None
+    return "LogSilent", f"has written nothing to its log for {silent_s:.0f} s (health.logSilence)"
+
+
 def first_sign(case: Case, instance: Instance, manifest: Manifest) -> float | None:
     """When a young process must have shown that it works."""
     if manifest.type == "exec":
         ready = instance.started + EXEC_READY_S
-        return ready if ready > case.now else None
+        if ready > case.now or manifest.health.log_silence_s is None:
+            return ready if ready > case.now else None
+        return max(instance.wrote, case.passes_since) + manifest.health.log_silence_s
     report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
     if report and report.cycled:
         return None
     return max(instance.started, case.passes_since) + manifest.health.start_timeout_s
 
 
+def owed(sink: str, observed: Observed) -> str | None:
+    """Why a sink must run although it is not wanted: somebody writes to it, or it has points to deliver."""
+    applied, reports = observed.applied, observed.reports
+    alive = (name for name, found in observed.instances.items() if found)
+    if any(name in applied and sink in applied[name].live.sinks for name in alive):
+        return "collectors that run still write to it"
+    queued = queued_for(sink, reports)
+    return f"delivering {queued} queued points first" if queued else None
+
+
 def queued_for(sink: str, reports: Mapping[str, Report]) -> int:
-    """Points not yet delivered to a sink: what its sender says, or what collectors say, whichever is more."""
-    own = sum(p.queued for p in reports[sink].points.values()) if sink in reports else 0
-    theirs = sum(r.points[sink].queued for name, r in reports.items() if name != sink and sink in r.points)
-    return max(own, theirs)
+    """Points not yet delivered to a sink: of each collector what it or the sender says, whoever spoke last."""
+    own = reports.get(sink)
+    queued = {name: points.queued for name, points in own.points.items()} if own else {}
+    for name, report in reports.items():
+        if name != sink and sink in report.points and not (own and own.cycled and own.at > report.at):
+            queued[name] = report.points[sink].queued
+    return sum(queued.values())

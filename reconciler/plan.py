@@ -10,9 +10,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from reconciler.case import Case, first_sign, kind_of, queued_for, selects, trouble
+from reconciler.case import Case, first_sign, owed, selects, trouble
 from reconciler.changes import changes, live_changes, live_file
-from reconciler.model import LOCAL_SINK, Action, Change, Desired, History, Node, Observed, Pause, Plan, Step
+from reconciler.manifest import last_good
+from reconciler.model import (
+    LOCAL_SINK,
+    Action,
+    Change,
+    Desired,
+    History,
+    Manifest,
+    Node,
+    Observed,
+    Pause,
+    Plan,
+    Refusal,
+    Step,
+)
 from reconciler.prune import guard
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -31,36 +45,41 @@ def plan(
     fingerprints: Mapping[str, str] = NOTHING,
     force: bool = False,
 ) -> Plan:
-    """Decide for every name that is wanted or alive, in name order.
+    """Decide for every name that is wanted, alive or due to be restarted, in name order.
 
     `now` and `passes_since` are monotonic seconds, `wall` epoch seconds; passes were uninterrupted since
     `passes_since`. `history` must be of this boot (see restarts.in_boot). `fingerprints`, by name, are of
     the files and variables a manifest refers to. `force` passes the prune guard, but not
     where the manifests are unread.
     """
-    unwanted = {name: _unwanted(name, desired, node) for name in desired.manifests}
-    refusal = guard(desired, observed, history, now, node, force=force)
-    refused = frozenset(refusal.names) if refusal else frozenset()
-    leaving = bool(desired.unconfirmed) or _any_leaving(desired, observed, refused, now)
     alive = {name for name, instances in observed.instances.items() if instances}
+    running = alive | {
+        n for n, past in history.items() if past.next_start is not None or not observed.complete
+    }
+    gone = (running & observed.applied.keys()) - desired.manifests.keys()
+    known = {**desired.manifests, **{name: last_good(observed.applied[name]) for name in gone}}
+    refusal = guard(desired, observed, history, known=known, running=running, now=now, node=node, force=force)
+    refused = frozenset(refusal.names) if refusal else frozenset()
+    leaving = bool(desired.unconfirmed) or _any_leaving(desired, observed, known, refusal, now)
+    unwanted = {name: _unwanted(name, desired, node) for name in desired.manifests}
     cases = (
         Case(
             name=name,
-            kind=kind_of(name, desired, observed),
-            manifest=desired.manifests.get(name),
+            manifest=known.get(name),
             unwanted=unwanted.get(name, ("Removed", "its manifest is gone")),
             desired=desired,
             observed=observed,
             history=history.get(name, History()),
             pause=pauses.get(name),
             refused=refusal.message if refusal and name in refused else None,
+            owed=owed(name, observed) if name in known and known[name].kind == "Sink" else None,
             fingerprint=fingerprints.get(name, ""),
             leaving=leaving,
             now=now,
             wall=wall,
             passes_since=passes_since,
         )
-        for name in sorted(desired.manifests.keys() | alive)
+        for name in sorted(desired.manifests.keys() | running)
     )
     return Plan(tuple(decide(case) for case in cases), refusal)
 
@@ -83,11 +102,21 @@ def _unwanted(name: str, desired: Desired, node: Node) -> tuple[str, str] | None
     return None
 
 
-def _any_leaving(desired: Desired, observed: Observed, refused: frozenset[str], now: float) -> bool:
-    """Whether a removed name is alive and about to end; one that KILL does not end keeps nobody waiting."""
+def _any_leaving(
+    desired: Desired, observed: Observed, known: Mapping[str, Manifest], refusal: Refusal | None, now: float
+) -> bool:
+    """Whether removed collectors are about to end, or would if they were let.
+
+    One that is protected for good, or that KILL does not end, keeps nobody waiting; nor does a Sink, which
+    reads no device.
+    """
+    stays = refusal.names if refusal else ()
+    if refusal and refusal.reason != "Protected":
+        return True
     return any(
         name not in desired.manifests
-        and name not in refused
+        and name not in stays
+        and not (name in known and known[name].kind == "Sink")
         and any(i.stopping is None or now < i.stopping.kill_at for i in instances)
         for name, instances in observed.instances.items()
     )
@@ -122,41 +151,46 @@ def paused(case: Case) -> Step | None:
     return case.rest("paused", "Paused", message, until=case.now + pause.until_at - case.wall)
 
 
+def duplicate(case: Case) -> Step | None:
+    """Does it run more than once?"""
+    if len(case.calm) < 2:
+        return None
+    keep = case.right or min(case.calm, key=lambda i: (i.started, i.instance))
+    others = tuple(i for i in case.calm if i is not keep)
+    return case.step(Action.STOP, "stop", "Duplicate", "runs more than once", instances=others)
+
+
 def draining(case: Case) -> Step | None:
-    """Is it a Sink nobody wants that still has points to deliver?"""
-    if case.unwanted is None or case.unwanted[0] == "Stopped" or case.kind != "Sink" or not case.calm:
+    """Is it a Sink nobody wants that somebody writes to, or that still has points to deliver?"""
+    if case.unwanted is None or not case.owed or not case.calm:
         return None
-    queued = queued_for(case.name, case.observed.reports)
-    if not queued:
-        return None
-    return case.rest("draining", "Draining", f"{case.unwanted[1]}; delivering {queued} queued points first")
+    return case.rest("draining", "Draining", f"{case.unwanted[1]}; {case.owed}")
 
 
 def unwanted(case: Case) -> Step | None:
-    """Should there be no process?"""
+    """Should there be no process?
+
+    One that runs on nevertheless and has crashed is restarted like any other, with what it ran with last.
+    """
     if case.unwanted is None:
         return None
     reason, message = case.unwanted
-    if not case.instances:
-        return case.rest("stopped", reason, message)
     if case.calm and case.refused:
         return case.rest("blocked", "PruneBlocked", case.refused)
-    return _end(case, reason, message)
+    if case.manifest and (case.refused or case.owed) and not case.instances:
+        return None
+    return _end(case, reason, message) if case.instances else case.rest("stopped", reason, message)
 
 
 def wrong(case: Case) -> Step | None:
-    """Is something alive that is not what is wanted, or once too often?"""
-    keep = case.right
-    others = tuple(i for i in case.calm if i is not keep)
-    if not others:
+    """Is what runs not what is wanted?"""
+    if not case.calm or case.right:
         return None
-    if keep is not None:
-        return case.step(Action.STOP, "stop", "Duplicate", "runs more than once", instances=others)
-    if any(i.leader is None for i in others):
+    if any(i.leader is None for i in case.calm):
         reason, message = "LeaderDead", "its first process is dead and others of it live on"
     else:
         reason, message = "DigestChanged", "its manifest changed"
-    return case.step(Action.STOP, "restart", reason, message, instances=others, changes=_changes(case))
+    return case.step(Action.STOP, "restart", reason, message, instances=case.calm, changes=_changes(case))
 
 
 def sick(case: Case) -> Step | None:
@@ -186,7 +220,8 @@ def right(case: Case) -> Step | None:
     """Does the right one run?"""
     if case.right is None or case.manifest is None:
         return None
-    until = first_sign(case, case.right, case.manifest)
+    ends = [i.stopping.kill_at for i in case.instances if i.stopping]  # of a duplicate beside it
+    until = min(ends, default=first_sign(case, case.right, case.manifest))
     return case.rest("keep", "UpToDate", "runs as wanted", instances=(case.right,), until=until)
 
 
@@ -257,6 +292,7 @@ QUESTIONS: tuple[Callable[[Case], Step | None], ...] = (
     table_unread,
     past_grace,
     paused,
+    duplicate,
     draining,
     unwanted,
     wrong,

@@ -2,14 +2,17 @@
 
 Stops of running collectors whose manifest vanished, or no longer selects this node, are refused where nothing
 is wanted on this node any more, or where they are 3 or more and more than half of what ran. Removals
-of the last 10 min count together. ``state: stopped`` is a wish and never counts.
+of the last 10 min count together. ``state: stopped`` is a wish and never counts. Sinks stay while
+somebody writes to them; only unread manifests protect them here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
-from reconciler.model import Desired, History, Node, Observed, Refusal
+from reconciler.case import selects
+from reconciler.model import Desired, History, Manifest, Node, Observed, Refusal
 
 MANY = 3
 TOGETHER_S = 600.0
@@ -20,68 +23,52 @@ def guard(
     desired: Desired,
     observed: Observed,
     history: Mapping[str, History],
+    *,
+    known: Mapping[str, Manifest],
+    running: AbstractSet[str],
     now: float,
     node: Node,
-    *,
     force: bool,
 ) -> Refusal | None:
-    """Which stops are refused, and why; None where all may go. `force` passes all but unread manifests."""
-    wanted = {
-        name
-        for name, m in desired.manifests.items()
-        if m.kind == "Collector" and all(node.labels.get(k) == v for k, v in m.node_selector.items())
-    }
+    """Which stops are refused, and why; None where all may go. `force` passes all but unread manifests.
+
+    `running` are the names that are alive or due to be restarted, `known` their manifests, of removed ones the
+    last.
+    """
+    selected = {name for name, m in desired.manifests.items() if selects(m, node)}
     explicit = {name for name, m in desired.manifests.items() if not m.running}
-    running = {
-        name for name, found in observed.instances.items() if found and _is_collector(name, desired, observed)
-    }
+    leaving = {name for name in running - selected - explicit if not _asked(name, observed)}
+    if desired.unread is not None:
+        message = f"cannot read the manifests ({desired.unread}); nothing is stopped"
+        return _refusal("ManifestsUnread", message, leaving)
+    sinks = {name for name, m in known.items() if m.kind == "Sink"}
+    stops, ran = leaving - sinks, running - sinks
+    if force or not stops:
+        return None
     recent = {
         name
         for name, past in history.items()
-        if past.removed_at is not None and now - past.removed_at < TOGETHER_S and name not in wanted
+        if past.removed_at is not None and now - past.removed_at < TOGETHER_S and name not in selected
     }
-    stops = {
-        name
-        for name in running - wanted - explicit
-        if any(i.stopping is None for i in observed.instances[name])
-    }
-    if not stops:
-        return None
-    names = tuple(sorted(stops))
-    if desired.unread is not None:
-        return Refusal(
-            "ManifestsUnread", f"cannot read the manifests ({desired.unread}); nothing is stopped", names
-        )
-    if force:
-        return None
-    gone, ran = stops | recent, running | recent
-    if not wanted:
+    if not selected - sinks:
         message = "no collector is wanted on this node any more; `daq apply --force` stops what runs"
-        return Refusal("NothingWanted", message, names)
-    if len(gone) >= MANY and 2 * len(gone) > len(ran):
-        message = f"{len(gone)} of {len(ran)} collectors lost their manifest; `daq apply --force` stops them"
-        return Refusal("TooManyRemoved", message, names)
-    protected = tuple(name for name in names if _protected(name, desired, observed))
-    if protected:
-        message = f"annotation {ANNOTATION}: disabled protects it; `daq apply --force` stops it"
-        return Refusal(
-            "Protected",
-            f"annotation {ANNOTATION}: disabled protects it; `daq apply --force` stops it",
-            protected,
+        return _refusal("NothingWanted", message, stops)
+    gone = len(stops | recent)
+    if gone >= MANY and 2 * gone > len(ran | recent):
+        message = (
+            f"{gone} of {len(ran | recent)} collectors lost their manifest; `daq apply --force` stops them"
         )
-    return None
+        return _refusal("TooManyRemoved", message, stops)
+    protected = {n for n in stops if n in known and known[n].annotations.get(ANNOTATION) == "disabled"}
+    message = f"annotation {ANNOTATION}: disabled protects it; `daq apply --force` stops it"
+    return _refusal("Protected", message, protected)
 
 
-def _is_collector(name: str, desired: Desired, observed: Observed) -> bool:
-    if name in desired.manifests:
-        return desired.manifests[name].kind == "Collector"
-    return name not in observed.applied or observed.applied[name].spec.kind == "Collector"
+def _asked(name: str, observed: Observed) -> bool:
+    """Whether all that is alive of it was asked to stop."""
+    found = observed.instances.get(name, ())
+    return bool(found) and all(i.stopping for i in found)
 
 
-def _protected(name: str, desired: Desired, observed: Observed) -> bool:
-    if name in desired.manifests:
-        annotations = desired.manifests[name].annotations
-    else:
-        applied = observed.applied.get(name)
-        annotations = applied.live.metadata.get("annotations", {}) if applied else {}
-    return annotations.get(ANNOTATION) == "disabled"
+def _refusal(reason: str, message: str, names: AbstractSet[str]) -> Refusal | None:
+    return Refusal(reason, message, tuple(sorted(names))) if names else None

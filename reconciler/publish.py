@@ -63,7 +63,13 @@ class Publisher:
             (directory / f"{name}.json").unlink(missing_ok=True)
             del self._written[name]
         lasting = [self._written[p["name"]][0] for p in processes if p["name"] in self._written]
-        self._write("", self._state.root / "status.json", document, (document["converged"], document["source"], lasting), now)
+        self._write(
+            "",
+            self._state.root / "status.json",
+            document,
+            (document["converged"], document["source"], lasting),
+            now,
+        )
 
     def _write(self, key: str, path: Any, value: Mapping[str, Any], lasting: object, now: float) -> None:
         before, at = self._written.get(key, (None, float("-inf")))

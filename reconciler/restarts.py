@@ -12,18 +12,23 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED
-from reconciler.model import Held, History, RestartPolicy, Stopping, Termination
+from reconciler.model import Held, History, Plan, RestartPolicy, Stopping, Termination
+from reconciler.prune import TOGETHER_S
 
 GOOD_LIFE_S = 120.0
 JITTER = 0.1
 KEPT_TERMINATIONS = 20
-REPLACED = frozenset({"ReportStale", "StartTimeout", "MemoryLimit"})
+REPLACED = frozenset({"ReportStale", "StartTimeout", "MemoryLimit", "LogSilent"})
 """Reasons of stops that are failures of the process, not wishes of a person."""
+LET_GO = frozenset({"Removed", "NotSelected"})
+"""Reasons of stops because no manifest asks for the name here any more."""
+LED_NO_MORE = "LeaderDead"
+"""The stop of what a process left behind when it ended by itself."""
 LAST_ERROR_BYTES = 1024
 
 
 def in_boot(history: History, boot_id: str) -> History:
-    """The history as it counts in this boot: times of another are void, and completed ones run once more."""
+    """The history as it counts in this boot: failures of another are void, what was due or completed starts now."""
     if history.boot_id == boot_id:
         return history
     return replace(
@@ -31,20 +36,24 @@ def in_boot(history: History, boot_id: str) -> History:
         boot_id=boot_id,
         failures=0,
         restarts=(),
-        next_start=None,
+        next_start=None if history.next_start is None else 0.0,
         next_start_at=None,
         completed=None,
         removed_at=None,
     )
 
 
-def after_start(history: History, digest: str, now: float) -> History:
-    """A start was made. It is an automatic restart where one was due for the same digest."""
+def after_start(history: History, digest: str, fingerprint: str, now: float) -> History:
+    """A start was made. It is an automatic restart where the same digest had failed.
+
+    `fingerprint` is of the files and variables that its manifest refers to, as they were just before.
+    """
     same = history.digest == digest
-    automatic = same and history.next_start is not None
+    automatic = same and history.next_start is not None and history.failures > 0
     return replace(
         history,
         digest=digest,
+        fingerprint=fingerprint,
         restart_count=history.restart_count + automatic,
         restarts=((*history.restarts, now) if automatic else history.restarts) if same else (),
         failures=history.failures if same else 0,
@@ -65,46 +74,67 @@ def after_end(
     wall: float,
     jitter: float,
     completes: bool = False,
-    fingerprint: str = "",
 ) -> History:
-    """An instance ended; `jitter` in [-1, 1], `completes` for exec.
-
-    `fingerprint` is of the files and variables its manifest refers to, as they were for this run.
-    """
+    """An instance ended; `jitter` in [-1, 1], `completes` for exec."""
     history = replace(history, terminations=(*history.terminations, end)[-KEPT_TERMINATIONS:])
-    if end.stopped is not None and end.stopped.reason not in REPLACED:
+    if end.earlier_boot:
+        return (
+            replace(history, digest=end.digest, next_start=now, next_start_at=None)
+            if end.stopped is None
+            else history
+        )
+    by_itself = end.stopped is None or end.stopped.reason == LED_NO_MORE
+    if not by_itself and end.stopped and end.stopped.reason not in REPLACED:
         return history
     history = replace(history, digest=end.digest, last_error=last_error(end))
-    if end.exit_code == EXIT_CONFIG and end.stopped is None:
-        return _held(history, "ConfigurationInvalid", last_error(end), fingerprint)
-    if completes and end.exit_code == EXIT_STOPPED and end.stopped is None and policy.policy != "always":
+    if end.exit_code == EXIT_CONFIG and by_itself:
+        return _held(history, "ConfigurationInvalid", last_error(end))
+    if completes and end.exit_code == EXIT_STOPPED and by_itself and policy.policy != "always":
         return replace(history, completed=end.digest, failures=0, last_error=None)
     if policy.policy == "never":
-        return _held(
-            history, "RestartNever", f"not restarted (restart.policy: never): {how(end)}", fingerprint
-        )
-    return _failed(history, end, policy, now=now, wall=wall, jitter=jitter, fingerprint=fingerprint)
+        return _held(history, "RestartNever", f"not restarted (restart.policy: never): {how(end)}")
+    return _failed(history, end, policy, now=now, wall=wall, jitter=jitter)
 
 
 def after_failed_start(
     history: History,
     digest: str,
+    fingerprint: str,
     message: str,
     policy: RestartPolicy,
     *,
     now: float,
     wall: float,
     jitter: float,
+    hold: bool,
 ) -> History:
-    """A start that made no process (command not found …) counts like a crash."""
+    """A start that made no process (command not found …) counts like a crash; with `hold` like exit 78."""
     end = Termination("", "", digest, None, None, "none", wall, now, 0.0, tail=message)
-    history = replace(history, digest=digest, last_error=last_error(end))
-    return _failed(history, end, policy, now=now, wall=wall, jitter=jitter, fingerprint="")
+    history = replace(history, digest=digest, fingerprint=fingerprint, last_error=last_error(end))
+    if hold:
+        return _held(history, "ConfigurationInvalid", last_error(end))
+    return _failed(history, end, policy, now=now, wall=wall, jitter=jitter)
 
 
-def after_removal(history: History, now: float) -> History:
-    """Its stop was begun because its manifest vanished: remembered for the prune guard."""
-    return replace(history, removed_at=now)
+def after_pass(histories: Mapping[str, History], plan: Plan, boot_id: str, now: float) -> dict[str, History]:
+    """What is remembered once a plan was acted on.
+
+    A collector that was let go because its manifest vanished begins anew should it come back; until the prune
+    guard needs it no more it is remembered as removed. A Sink that was let go is forgotten, and so is what no step
+    is about.
+    """
+    gone = [s for s in plan.steps if s.reason in LET_GO and s.verdict in ("stop", "stopped")]
+    collectors = {s.name for s in gone if s.kind == "Collector"}
+    sinks = {s.name for s in gone if s.kind == "Sink" and not s.instances}
+    kept = {s.name for s in plan.steps} - sinks
+    remembered = {}
+    for name, past in histories.items():
+        known = past
+        if name in collectors and past.digest is not None:
+            known = History(removed_at=now, terminations=past.terminations)
+        if name in kept or (known.removed_at is not None and now - known.removed_at < TOGETHER_S):
+            remembered[name] = replace(known, boot_id=boot_id)
+    return remembered
 
 
 def after_ready(history: History) -> History:
@@ -155,14 +185,13 @@ def _failed(
     now: float,
     wall: float,
     jitter: float,
-    fingerprint: str,
 ) -> History:
     counted = history.restarts
     if policy.window_s:
         counted = tuple(at for at in counted if now - at < policy.window_s)
     if policy.max_restarts and len(counted) >= policy.max_restarts:
         message = f"gave up after {len(counted)} restarts (restart.maxRestarts): {how(end)}"
-        return _held(replace(history, restarts=counted), "RestartLimit", message, fingerprint)
+        return _held(replace(history, restarts=counted), "RestartLimit", message)
     lived_well = (end.lived_s or 0.0) >= GOOD_LIFE_S and not (
         end.stopped and end.stopped.reason == "StartTimeout"
     )
@@ -177,8 +206,8 @@ def _failed(
     )
 
 
-def _held(history: History, reason: str, message: str, fingerprint: str) -> History:
-    held = Held(history.digest or "", reason, message, fingerprint)
+def _held(history: History, reason: str, message: str) -> History:
+    held = Held(history.digest or "", reason, message, history.fingerprint)
     return replace(history, held=held, next_start=None, next_start_at=None)
 
 
@@ -203,7 +232,7 @@ def history_from_json(value: Any) -> History:
         for key in ("failures", "restart_count"):
             if not isinstance(plain.get(key, 0), int):
                 raise TypeError(f"{key} is no whole number")
-        for key in ("digest", "completed", "last_error", "boot_id"):
+        for key in ("digest", "completed", "last_error", "boot_id", "fingerprint"):
             if not isinstance(plain.get(key, ""), str | None):
                 raise TypeError(f"{key} is no text")
         return History(**plain)

@@ -1,12 +1,13 @@
 """What people see of each name: the status object, the summary over all, and the document around them.
 
 `health` is the first word people read: paused, stopped (and wanted so), down (not Ready), degraded (Ready,
-not Healthy), healthy. Whoever does not run keeps the points and devices of its last report.
+not Healthy), healthy. Whoever does not run keeps the devices of its last report, and its
+points as the senders that go on count them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
 from operator import add
@@ -22,6 +23,7 @@ from reconciler.model import (
     Node,
     Observed,
     Points,
+    Report,
     Source,
     Step,
     Termination,
@@ -46,19 +48,19 @@ def process_status(
     config_file: str | None = None,
 ) -> dict[str, Any]:
     """The status object of the name a step is about; `previous` is the one of the pass before."""
-    manifest = desired.manifests.get(step.name)
+    manifest, wanted = step.manifest, desired.manifests.get(step.name)
     instance = _shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
     subject = Subject(step, manifest, instance, report, desired, observed, history, now)
     is_ready = ready(subject).holds
     found = conditions(subject, wall, (previous or {}).get("conditions", ()))
-    points = reduce(add, report.points.values(), Points()) if report else Points()
     alive = instance is not None
+    points = reduce(add, _points(step.name, observed.reports), Points())
     last = history.terminations[-1] if history.terminations else None
     return {
         "name": step.name,
         "kind": step.kind,
-        "type": _type(manifest, observed, step.name),
+        "type": manifest.type if manifest else "unknown",
         "title": manifest.title if manifest else None,
         "labels": dict(manifest.labels) if manifest else {},
         "status": _word(step, instance, history, is_ready),
@@ -70,13 +72,13 @@ def process_status(
         "uptime_s": round(max(0.0, now - instance.started), 3) if instance else None,
         "restart_count": history.restart_count,
         "last_error": None if is_ready else history.last_error,
-        "desired_state": "running" if manifest and manifest.running else "stopped",
+        "desired_state": "running" if wanted and wanted.running else "stopped",
         "digest": manifest.digest if manifest else None,
         "applied_revision": desired.source.applied,
         "next_restart_at": None if alive or step.reason != "BackOff" else history.next_start_at,
         "command": list(instance.command) if instance else [],
         "config_file": config_file,
-        "manifest": {"path": manifest.path, "line": manifest.line} if manifest else None,
+        "manifest": {"path": wanted.path, "line": wanted.line} if wanted else None,
         "interval_s": _interval_s(manifest),
         "sinks": list(desired.sinks_of(manifest)) if manifest else [],
         "node": node.name,
@@ -160,6 +162,14 @@ def _shown(instances: Sequence[Instance], step: Step) -> Instance | None:
     )
 
 
+def _points(name: str, reports: Mapping[str, Report]) -> Iterator[Points]:
+    """By sink or collector, from its own report, or from a sender that spoke later: senders outlive collectors."""
+    own = reports.get(name)
+    for peer, points in own.points.items() if own else ():
+        other = reports.get(peer)
+        yield other.points.get(name, points) if own and other and other.at > own.at else points
+
+
 def _word(step: Step, instance: Instance | None, history: History, is_ready: bool) -> str:
     if instance:
         if instance.stopping or step.action in ("stop", "kill"):
@@ -185,13 +195,6 @@ def _health(step: Step, alive: bool, found: Sequence[Mapping[str, Any]]) -> str:
 
 def _holds(status: Status, kind: str) -> bool:
     return any(c["type"] == kind and c["status"] == "True" for c in status["conditions"])
-
-
-def _type(manifest: Manifest | None, observed: Observed, name: str) -> str:
-    if manifest:
-        return manifest.type
-    applied = observed.applied.get(name)
-    return str(applied.spec.spec.get("type", "unknown")) if applied else "unknown"
 
 
 def _interval_s(manifest: Manifest | None) -> float | None:

@@ -11,7 +11,7 @@ import typer
 from collectors.contract import parse_duration
 from reconciler import diff as differences
 from reconciler.cli.options import Options
-from reconciler.loop.control import Unreachable, ask
+from reconciler.loop.control import UnreachableError, ask
 from reconciler.loop.reconcile import Reconciler
 from reconciler.processes import StateDirError
 
@@ -56,7 +56,7 @@ def apply(
     request = {"op": "apply", "force": force, "timeout_s": seconds}
     try:
         reply = ask(options.state, request, seconds + REPLY_GRACE_S)
-    except Unreachable:
+    except UnreachableError:
         try:
             with Reconciler.owning(options.state, options.desired, options.this_node) as reconciler:
                 reply = reconciler.apply(force=force, timeout_s=seconds)
@@ -78,7 +78,7 @@ def down(options: Options, timeout: Timeout = "60s") -> None:
     seconds = _seconds(timeout)
     try:
         reply = ask(options.state, {"op": "down", "timeout_s": seconds}, seconds + REPLY_GRACE_S)
-    except Unreachable:
+    except UnreachableError:
         try:
             with Reconciler.owning(options.state, options.desired, options.this_node) as reconciler:
                 reply = reconciler.stop_all(timeout_s=seconds)

@@ -65,7 +65,7 @@ class Options:
 
     @property
     def this_node(self) -> Node:
-        """This machine as nodeSelectors see it. Raises typer.BadParameter for a label without `=`."""
+        """The machine as nodeSelectors see it. Raises typer.BadParameter for a label without `=`."""
         labels = {}
         for text in self.label or []:
             key, equals, value = text.partition("=")

@@ -29,6 +29,8 @@ def validate(options: Options, paths: Paths = None) -> None:
         raise typer.Exit(2) from None
     for wrong in errors:
         typer.echo(str(wrong))
+    for warning in desired.shared_addresses(manifests):
+        typer.echo(f"warning: {warning}", err=True)
     if errors:
         raise typer.Exit(2)
     count = sum(1 for m in manifests.values() if m.path)

@@ -1,7 +1,6 @@
 """Manifests: from files to values, with a line and a column for everything that is wrong."""
 
-from reconciler.desired.check import check
-from reconciler.desired.manifest import stop_policy
+from reconciler.desired.check import check, shared_addresses
 from reconciler.desired.reader import DirectoryReader
 
-__all__ = ["DirectoryReader", "check", "stop_policy"]
+__all__ = ["DirectoryReader", "check", "shared_addresses"]

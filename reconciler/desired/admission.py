@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.desired.document import Candidate, ManifestFile
-from reconciler.desired.manifest import local_sink
 from reconciler.desired.sentences import nearest
+from reconciler.manifest import local_sink
 from reconciler.model import LOCAL_SINK, Manifest, ManifestError
 
 Files = Mapping[str, ManifestFile | None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from reconciler.desired.admission import admit
 from reconciler.desired.document import ManifestFile, parse_file
 from reconciler.desired.tree import Tree
 from reconciler.model import Manifest, ManifestError
+
+PORTS = {"modbus": 502, "melsec": 5000}
+"""Where nothing is written."""
 
 
 def check(paths: Sequence[Path], root: Path) -> tuple[dict[str, Manifest], list[ManifestError]]:
@@ -47,3 +51,20 @@ def _check(
     result = admit(files, {})
     errors = [e for path, found in result.errors.items() if only in (None, path) for e in found]
     return result.manifests, [replace(e, path=str(root / e.path)) for e in errors]
+
+
+def shared_addresses(manifests: Mapping[str, Manifest]) -> Iterator[str]:
+    """A sentence for each host:port that more than one collector reads: many devices take only one client."""
+    readers: dict[str, set[str]] = defaultdict(set)
+    for manifest in manifests.values():
+        defaults = manifest.spec.get("deviceDefaults", {})
+        for device in manifest.spec.get("devices", ()):
+            wanted = {"port": PORTS.get(manifest.type), **defaults, **device}
+            if "host" in wanted:
+                readers[f"{wanted['host']}:{wanted['port']}"].add(manifest.name)
+    for address, names in sorted(readers.items()):
+        if len(names) > 1:
+            yield (
+                f"{address} is read by {len(names)} collectors ({', '.join(sorted(names))}), each with a connection of"
+                " its own; devices of one collector share one"
+            )

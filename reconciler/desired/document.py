@@ -9,12 +9,12 @@ from posixpath import normpath
 from typing import Any
 
 from collectors.contract import Kind, check_spec
-from reconciler.desired.manifest import manifest_of
 from reconciler.desired.pointtable import Row, TableError, parse_table
 from reconciler.desired.sentences import KINDS, Steps, nearest, schema_problems
 from reconciler.desired.tree import Signature, Tree, sha256_of, signature_of
 from reconciler.desired.yamltext import Document, Place, YamlError, parse_documents
 from reconciler.digest import digest, normal
+from reconciler.manifest import manifest_of
 from reconciler.model import LOCAL_SINK, Manifest, ManifestError
 
 

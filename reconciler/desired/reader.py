@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,7 +66,9 @@ class DirectoryReader:
             self._vanished.clear()
             known = self._last or self._judged(dict.fromkeys(self._in_force), now)
             why = f"cannot read {self.root}: {error.strerror}"
-            self._last = replace(known, unread=why, unconfirmed=frozenset(), look_at=None, source=Source(error=why))
+            self._last = replace(
+                known, unread=why, unconfirmed=frozenset(), look_at=None, source=Source(error=why)
+            )
             return self._last
         changed = self._last is None or self._last.unread is not None or listing.refused != self._refused
         self._refused = listing.refused
@@ -96,13 +99,14 @@ class DirectoryReader:
         file = self._files.get(path)
         seen = (signature, tuple(_signatures(file.parsed.depends if file and file.parsed else {})))
         if file is None:
-            age = max(0.0, time.time() - signature[3] / 1e9) if first else 0.0
-            file = self._files[path] = _File(seen, now - age)
+            file = self._files[path] = _File(
+                seen, _quiet_since(signature, now, math.inf if first else UNTERMINATED_S)
+            )
         if seen == file.read:
             file.seen = seen
             return None, False
         if seen != file.seen:
-            file.seen, file.since = seen, now
+            file.seen, file.since = seen, _quiet_since(signature, now, UNTERMINATED_S)
         if now < file.since + QUIET_S:
             return file.since + QUIET_S, False
         try:
@@ -135,12 +139,19 @@ class DirectoryReader:
             if self.keep and in_force.get(path, {}) != self._in_force.get(path, {}):
                 Store(self.good).save(path, in_force.get(path, {}))
         self._in_force = {path: names for path, names in in_force.items() if names}
+        errors = tuple(sorted(e for found in result.errors.values() for e in found))
         return Desired(
             manifests={n: m for n, m in result.manifests.items() if n not in removed},
             broken=result.broken,
-            errors=tuple(sorted(e for errors in result.errors.values() for e in errors)),
+            errors=errors,
             unconfirmed=frozenset(self._vanished),
+            source=Source(error=_summed_up(errors)),
         )
+
+
+def _quiet_since(signature: Signature, now: float, at_most_s: float) -> float:
+    """When the file was last written, as far as its own time tells: a writer at work keeps that time young."""
+    return now - min(max(0.0, time.time() - signature[3] / 1e9), at_most_s)
 
 
 def _signatures(depends: Mapping[Path, Signature | None]) -> Iterator[Signature | None]:
@@ -149,3 +160,10 @@ def _signatures(depends: Mapping[Path, Signature | None]) -> Iterator[Signature 
             yield signature_of(path.stat())
         except OSError:
             yield None
+
+
+def _summed_up(errors: Sequence[ManifestError]) -> str | None:
+    if not errors:
+        return None
+    more = f" (and {len(errors) - 1} more: daq validate)" if len(errors) > 1 else ""
+    return f"{errors[0]}{more}"

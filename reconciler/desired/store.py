@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.contract import read_json, write_json
-from reconciler.desired.manifest import from_json, to_json
+from reconciler.manifest import from_json, to_json
 from reconciler.model import Manifest
 
 log = logging.getLogger(__name__)

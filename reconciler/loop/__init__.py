@@ -1,0 +1,1 @@
+"""Passes, what wakes them, what is remembered between them, and the socket by which commands ask for them."""

@@ -26,7 +26,7 @@ logger = logging.getLogger("daq.control")
 Answer = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """No loop answers on the socket of this state directory."""
 
 
@@ -84,7 +84,7 @@ def answers(state: StateDir) -> bool:
 def ask(state: StateDir, request: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
     """Send `request` to the running loop and wait for its reply.
 
-    Raises Unreachable where no loop listens or it ended before it answered, TimeoutError after `timeout_s`.
+    Raises UnreachableError where no loop listens or it ended before it answered, TimeoutError after `timeout_s`.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(timeout_s)
@@ -97,8 +97,8 @@ def ask(state: StateDir, request: Mapping[str, Any], timeout_s: float) -> Mappin
         except TimeoutError:
             raise
         except OSError as error:
-            raise Unreachable(str(error)) from error
+            raise UnreachableError(str(error)) from error
         if not line:
-            raise Unreachable("the loop ended before it answered")
+            raise UnreachableError("the loop ended before it answered")
         reply: Mapping[str, Any] = json.loads(line)
         return reply

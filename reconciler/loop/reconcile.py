@@ -16,14 +16,13 @@ from typing import Any
 from collectors.contract import SpecFile, StateDir, monotonic, read_json
 from reconciler import __version__, restarts
 from reconciler.changes import live_file
-from reconciler.desired import DirectoryReader, stop_policy
-from reconciler.digest import split
+from reconciler.desired import DirectoryReader
+from reconciler.loop.control import answers
 from reconciler.loop.records import Records
 from reconciler.model import (
     Action,
     Desired,
     History,
-    Instance,
     Manifest,
     Node,
     Observed,
@@ -44,8 +43,6 @@ SOON_S = 0.25
 """The next look while something is on its way: starting, stopping, or a lock just held."""
 GAP_S = 15.0
 """Passes further apart were not made throughout: a report may be old only because nobody looked."""
-FORGET_S = 600.0
-"""What is remembered of a removed name, for the prune guard and a name that comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,7 @@ class Reconciler:
             node=self._node,
             passes_since=self._passes_since,
             fingerprints={
-                name: self._fingerprint(desired.manifests[name])
+                name: self.processes.fingerprint(self._spec_file(desired.manifests[name]))
                 for name, history in histories.items()
                 if history.held and name in desired.manifests
             },
@@ -185,7 +182,7 @@ class Reconciler:
         histories = dict(look.histories)
         for step in look.plan.acting:
             histories[step.name] = self._act(step, look, histories.get(step.name, History()))
-        self._records.save(self._remembered(histories, look))
+        self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         if look.plan.acting:
             self.processes.prune(self._referred(look.desired))
         self._publish(replace(look, histories=histories))
@@ -193,10 +190,10 @@ class Reconciler:
     def stop_pass(self, reason: str = "Down") -> None:
         """Like a pass over manifests that want nothing: everything is asked to stop, then killed past its grace."""
         look = self.look()
-        for instances in look.observed.instances.values():
-            for instance in instances:
+        for step in look.plan.steps:
+            for instance in look.observed.instances.get(step.name, ()):
                 if instance.stopping is None:
-                    self._stop(instance, look, reason)
+                    self.processes.stop(instance, step.stop, reason, look.now)
                 elif look.now >= instance.stopping.kill_at:
                     self.processes.kill(instance)
         self._records.save(look.histories)
@@ -232,6 +229,13 @@ class Reconciler:
     def running(self) -> set[str]:
         """Names with a live process at the last look."""
         return {n for n, found in self._look.observed.instances.items() if found} if self._look else set()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a child reports anything but counters since the last look."""
+        seen = self._look.observed.reports if self._look else {}
+        reports = self.processes.reports()
+        return any(name not in seen or seen[name].news != report.news for name, report in reports.items())
 
     @property
     def look_at(self) -> float | None:
@@ -284,9 +288,9 @@ class Reconciler:
 
     def headline(self) -> str:
         """The last pass in a few words."""
-        figures = self.document["summary"]
-        state = "converged" if self.document["converged"] else "converging"
-        return f"{len(self.running)} processes for {figures['total_processes']} collectors, {state}"
+        collectors = self.document["summary"]["total_processes"]
+        state = "converged" if self.document["converged"] else "not converged yet"
+        return f"{state}: {collectors} collectors, {len(self.running)} processes"
 
     # --- acting -------------------------------------------------------------------------------------------------
 
@@ -296,12 +300,10 @@ class Reconciler:
         self._done.append(f"{step.verdict:<8} {step.name}  {step.message}")
         match step.action:
             case Action.START:
-                return self._start(look.desired.manifests[step.name], look.desired, history)
+                return self._start(step, look, history)
             case Action.STOP:
                 for instance in step.instances:
-                    self._stop(instance, look, step.reason)
-                if step.reason in ("Removed", "NotSelected"):
-                    return restarts.after_removal(history, look.now)
+                    self.processes.stop(instance, step.stop, step.reason, look.now)
             case Action.KILL:
                 for instance in step.instances:
                     self.processes.kill(instance)
@@ -310,11 +312,16 @@ class Reconciler:
                 self.processes.update(step.name, live_file(look.desired, manifest))
         return history
 
-    def _start(self, manifest: Manifest, desired: Desired, history: History) -> History:
+    def _start(self, step: Step, look: Look, history: History) -> History:
+        manifest = step.manifest
+        assert manifest is not None
         now = monotonic()
-        live = live_file(desired, manifest)
+        spec, live = self._spec_file(manifest), live_file(look.desired, manifest)
+        if step.name not in look.desired.manifests:
+            spec, live = look.observed.applied[step.name].spec, look.observed.applied[step.name].live
+        fingerprint = self.processes.fingerprint(spec)
         try:
-            self.processes.start(self._spec_file(manifest), live, base=self.desired_root.parent)
+            self.processes.start(spec, live, base=self.desired_root.parent)
         except StartError as error:
             if error.reason == "LockHeld":
                 return history
@@ -324,29 +331,26 @@ class Reconciler:
             return restarts.after_failed_start(
                 history,
                 manifest.digest,
+                fingerprint,
                 error.message,
                 manifest.restart,
                 now=now,
                 wall=time.time(),
                 jitter=jitter,
+                hold=error.reason == "ConfigurationInvalid",
             )
-        return restarts.after_start(history, manifest.digest, now)
-
-    def _stop(self, instance: Instance, look: Look, reason: str) -> None:
-        manifest = look.desired.manifests.get(instance.name)
-        applied = look.observed.applied.get(instance.name)
-        policy = manifest.stop if manifest else stop_policy(applied.live.spec if applied else {})
-        self.processes.stop(instance, policy, reason, look.now)
+        return restarts.after_start(history, manifest.digest, fingerprint, now)
 
     # --- remembering --------------------------------------------------------------------------------------------
 
     def _after_ends(
         self, desired: Desired, observed: Observed, now: float, wall: float
     ) -> dict[str, History]:
-        histories = {
-            name: restarts.in_boot(history, observed.boot_id)
-            for name, history in self._records.histories.items()
-        }
+        histories = {}
+        for name, history in self._records.histories.items():
+            was_ready = self._look is not None and self._statuses.get(name, {}).get("last_error") is None
+            current = restarts.after_ready(history) if was_ready else history
+            histories[name] = restarts.in_boot(current, observed.boot_id)
         for end in observed.ended:
             manifest = desired.manifests.get(end.name)
             history = restarts.after_end(
@@ -357,7 +361,6 @@ class Reconciler:
                 wall=wall,
                 jitter=random.uniform(-1, 1),
                 completes=manifest is not None and manifest.type == "exec",
-                fingerprint=self._fingerprint(manifest) if manifest else "",
             )
             histories[end.name] = history
             if self._pid:
@@ -365,33 +368,23 @@ class Reconciler:
                 logger.info("%s: %s%s", end.name, restarts.how(end), after)
         return histories
 
-    def _remembered(self, histories: Mapping[str, History], look: Look) -> dict[str, History]:
-        """Without the names that are gone for good."""
-        known = look.desired.manifests.keys() | look.observed.instances.keys()
-        return {
-            name: replace(history, boot_id=look.observed.boot_id)
-            for name, history in histories.items()
-            if name in known or (history.removed_at is not None and look.now - history.removed_at < FORGET_S)
-        }
-
     def _referred(self, desired: Desired) -> set[tuple[str, str]]:
         wanted = {(m.name, m.digest) for m in desired.manifests.values()}
         return wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
 
     def _publish(self, look: Look) -> None:
+        was_converged = self.document.get("converged")
         self._look = look
         self.document = self.describe(look)
+        if self.document["converged"] != was_converged:
+            logger.info("%s", self.headline())
         self.publisher.publish(self.document, look.now)
 
     def _spec_file(self, manifest: Manifest) -> SpecFile:
-        restart, _, _ = split(manifest.kind, manifest.spec)
         directory = (self.desired_root / manifest.path).parent
         return SpecFile(
-            manifest.kind, manifest.name, manifest.digest, restart, self._node.name, str(directory)
+            manifest.kind, manifest.name, manifest.digest, manifest.given, self._node.name, str(directory)
         )
-
-    def _fingerprint(self, manifest: Manifest) -> str:
-        return self.processes.fingerprint(self._spec_file(manifest))
 
 
 def _published(state: StateDir) -> dict[str, Mapping[str, Any]]:
@@ -411,6 +404,6 @@ def _lock(state: StateDir, wait_s: float) -> int:
         try:
             return lock_instance(state)
         except StateDirError:
-            if monotonic() >= end:
+            if monotonic() >= end or answers(state):  # a loop never gives it up, an apply does
                 raise
         time.sleep(SOON_S)

@@ -22,7 +22,7 @@ EXIT_DOWN = 3
 """Ended by `daq down`; the service manager must not start the loop again."""
 
 LOOK_EVERY_S = 5.0
-REPORT_CALM_S = 0.5
+REPORT_CALM_S = 0.2
 APPLY_HAS_LOCK_S = 60.0
 
 logger = logging.getLogger("daq.loop")
@@ -70,7 +70,7 @@ class Loop:
         hints = [
             events.create_task(watch(reconciler.desired_root, self._wake.set)),
             events.create_task(
-                watch(reconciler.state.root / "reports", self._wake.set, calm_s=REPORT_CALM_S)
+                watch(reconciler.state.root / "reports", self._read_reports, calm_s=REPORT_CALM_S)
             ),
         ]
         control = await listen(reconciler.state, self._answer)
@@ -121,6 +121,10 @@ class Loop:
             self._say("stopping all collectors and senders")
         self._wake.set()
 
+    def _read_reports(self) -> None:
+        if self._reconciler.has_news:
+            self._wake.set()
+
     def _hang_up(self) -> None:
         logger.info("hang-up: looking now")
         self._wake.set()
@@ -167,7 +171,7 @@ class Loop:
             self._say(f"endpoint  http://{self._server.address}/api/processes")
         self._say(f"data      {state.database}")
         self._say(f"logs      {state.root / 'logs'}")
-        self._say(f"first pass done: {self._reconciler.headline()}; `daq status` says more")
+        self._say("first pass done; `daq status` says more")
 
     def _take_leave(self) -> None:
         running = self._reconciler.running

@@ -34,7 +34,7 @@ async def watch(path: Path, changed: Callable[[], None], *, calm_s: float = 0.0)
             async for changes in awatch(
                 _target(path),
                 watch_filter=None,
-                step=20,
+                step=10,
                 rust_timeout=int(RELOOK_S * 1000),
                 yield_on_timeout=True,
             ):

@@ -252,6 +252,7 @@ class Processes:
                 ended=time.monotonic(),
                 stopped=intent.stopping if intent.boot_id == self._following.boot.boot_id else None,
                 tail=self.end_of_log(name),
+                earlier_boot=intent.boot_id != self._following.boot.boot_id,
             )
             for name, intent in self._intents.by_name.items()
             if self._accounted.get(name) != intent.instance
@@ -275,8 +276,10 @@ class Processes:
         ended: tuple[Termination, ...] = (),
     ) -> Observed:
         instances: dict[str, tuple[Instance, ...]] = {}
-        applied: dict[str, Applied] = {}
+        ran = {name: self.applied(name, intent.digest) for name, intent in self._intents.by_name.items()}
+        applied = {name: given for name, given in ran.items() if given}
         for key, run in sorted(self._following.runs.items()):
+            run.heard(self._files.log_size(key.name))
             instances[key.name] = (*instances.get(key.name, ()), run.instance())
             given = self.applied(key.name, run.digest)
             if given:

@@ -40,6 +40,8 @@ class Run:
     members: tuple[ProcessId, ...]
     sessions: frozenset[int]
     log_from: int = 0
+    log_size: int = -1
+    wrote: float = 0.0
     stopping: Stopping | None = None
     asked: Stopping | None = None
     died: float | None = None
@@ -68,6 +70,11 @@ class Run:
             if self._watched is not None:
                 wakes.register(self._watched, select.EPOLLIN | select.EPOLLONESHOT)
 
+    def heard(self, log_size: int) -> None:
+        """Note how long its log is now."""
+        if log_size != self.log_size:
+            self.log_size, self.wrote = log_size, time.monotonic()
+
     def close(self) -> None:
         """Let go of the processes."""
         self._unwatch()
@@ -85,6 +92,7 @@ class Run:
             members=self.members,
             started=self.started,
             started_at=self.started_at,
+            wrote=self.wrote,
             command=self.command,
             stopping=self.stopping,
             cpu_percent=self.usage.cpu_percent,

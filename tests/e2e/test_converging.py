@@ -65,8 +65,9 @@ def test_a_broken_file_stops_nothing_and_the_others_still_apply(plant: Plant) ->
     assert f"{path.name}:" in broken["message"]
     assert plant.condition("one", "Ready")["status"] == "True"
     assert plant.pids("one") == one
-    reads = plant.status("one")["devices"][0]["reads"]
-    wait_until(lambda: plant.status("one")["devices"][0]["reads"] > reads, "`one` to read on", 15)
+    rows = "select count(*) from samples where collector = 'one'"
+    ((count,),) = wait_until(lambda: plant.rows(rows), "the database")
+    wait_until(lambda: plant.rows(rows)[0][0] > count, "`one` to read on")
     assert plant.daq("validate").returncode == 2
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import digest
-from reconciler.desired.fits import compiled
-from reconciler.desired.sentences import KINDS, _inlined, schema
+from reconciler.desired.sentences import _inlined, schema
 
 NAMES = ("collector", "sink", "status")
 
@@ -90,7 +90,13 @@ def _values() -> st.SearchStrategy[Any]:
             "url",
         ]
     )
-    scalars = st.none() | st.booleans() | st.integers(-5, 600) | st.floats(allow_nan=False) | words
+    scalars = (
+        st.none()
+        | st.booleans()
+        | st.integers(-5, 600)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | words
+    )
     return st.recursive(
         scalars,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
@@ -114,15 +120,6 @@ PARTS = [
 
 @given(st.sampled_from(PARTS), _values())
 def test_what_fits_quickly_is_what_jsonschema_accepts(part: dict[str, Any], value: Any) -> None:
-    assert compiled(part)(value) == jsonschema.Draft202012Validator(part).is_valid(value)
-
-
-def test_the_quick_check_knows_every_keyword_of_the_manifest_schemas() -> None:
-    valid = {
-        "Collector": {"type": "exec", "command": ["true"]},
-        "Sink": {"type": "influxdb", "url": "http://h", "bucket": "b", "token": {"env": "T"}},
-    }
-    for kind, name in KINDS.items():
-        whole = schema(name)
-        document = {"apiVersion": "daq/v1", "kind": kind, "metadata": {"name": "a"}, "spec": valid[kind]}
-        assert compiled(_inlined(whole, whole["$defs"]))(document)
+    assert jsonschema_rs.Draft202012Validator(part).is_valid(value) == jsonschema.Draft202012Validator(
+        part
+    ).is_valid(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from collectors.contract import Kind, parse_duration, parse_size
 from reconciler.digest import digest
-from reconciler.model import LOCAL_SINK, HealthPolicy, Manifest, Resources, RestartPolicy, StopPolicy
+from reconciler.model import LOCAL_SINK, Applied, HealthPolicy, Manifest, Resources, RestartPolicy, StopPolicy
 
 SENDER_MAX_DELAY = "5s"
 """A sender is tried again at least this often."""
@@ -29,7 +29,7 @@ def manifest_of(
         labels=metadata.get("labels", {}),
         annotations=metadata.get("annotations", {}),
         restart=_restart(restart),
-        stop=stop_policy(spec.get("stop", {})),
+        stop=_stop(spec.get("stop", {})),
         health=_health(spec.get("health", {})),
         resources=_resources(spec.get("resources", {})),
     )
@@ -39,6 +39,14 @@ def local_sink() -> Manifest:
     """The embedded database, which exists without a manifest."""
     spec = {"type": "sqlite"}
     return manifest_of("Sink", "", 0, {"name": LOCAL_SINK}, spec, digest_of=digest("Sink", LOCAL_SINK, spec))
+
+
+def last_good(applied: Applied) -> Manifest:
+    """What a name runs or ran last, for one whose manifest is gone."""
+    spec, live = applied.spec, applied.live
+    metadata = {"name": spec.name, **live.metadata}
+    whole = {**spec.spec, **live.spec}
+    return manifest_of(spec.kind, "", 0, metadata, whole, digest_of=spec.digest)
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:
@@ -73,8 +81,7 @@ def _restart(written: Mapping[str, Any]) -> RestartPolicy:
     )
 
 
-def stop_policy(written: Mapping[str, Any]) -> StopPolicy:
-    """``spec.stop`` with its defaults."""
+def _stop(written: Mapping[str, Any]) -> StopPolicy:
     standard = StopPolicy()
     return StopPolicy(written.get("signal", standard.signal), _seconds(written, "grace", standard.grace_s))
 
