@@ -7,7 +7,7 @@ it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from asyncua import ua
@@ -28,6 +28,7 @@ _CODE = 0xFFFF0000
 _OVERFLOW = 0x0480
 """Info type data value, and its bit Overflow."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 _INTEGERS = {
@@ -122,4 +123,5 @@ def _time_ns(value: ua.DataValue, now_ns: int) -> int:
         at = value.ServerTimestamp
         if at is None or at < _EARLIEST:
             return now_ns
-    return round(float(at.timestamp()) * 1e6) * 1000
+    since: timedelta = at - _EPOCH
+    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000

@@ -55,8 +55,7 @@ def test_every_variable_has_its_type_and_moves(url: str) -> None:
                 )
 
             values = {path: await held(path) for path in plant()}
-            types = {path: v.Value.VariantType.name for path, v in values.items()}
-            types.pop("Press1.Pressure")  # a bad value has none
+            types = {path: v.Value.VariantType.name for path, v in values.items() if v.StatusCode.is_good()}
             assert {
                 **{p: v.type for p, v in plant().items() if p in types},
                 "Boiler.Setpoint": "Double",
@@ -65,7 +64,7 @@ def test_every_variable_has_its_type_and_moves(url: str) -> None:
             first = values["Press2.Pressure"].Value.Value
             async with asyncio.timeout(PATIENCE_S):
                 while (await held("Press2.Pressure")).Value.Value == first:
-                    await asyncio.sleep(0.05)
+                    pass
 
     asyncio.run(main())
 
