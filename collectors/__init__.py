@@ -15,4 +15,8 @@ address costs no other tag more than a cycle.
 :class:`collectors.model.ProtocolFile` lists. It parses addresses, connects, reads one block and closes; it
 raises :class:`~collectors.model.DeviceError` of the kind that says who failed. It knows nothing of schedules,
 retries, quality or storage, and imports its driver only in ``connect``.
+
+A protocol whose devices know their tags by name and send by themselves (OPC UA) offers what
+:class:`collectors.session.SessionFile` lists instead: a source of samples. ``follow`` is its loop in place of
+``poll``; schedule, ``readings``, outbox and report are the same.
 """

@@ -6,11 +6,14 @@ import asyncio
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from collectors import protocols
 from collectors.batch import Batch
 from collectors.contract import EXIT_CONFIG, EXIT_RETRY, EXIT_STOPPED, Report, SpecFile, StateDir
+from collectors.follow import SessionLoop
 from collectors.live import Live
 from collectors.model import Link
 from collectors.outbox import Outbox
@@ -18,6 +21,7 @@ from collectors.poll import LinkLoop
 from collectors.readings import Readings, count_stale
 from collectors.report import Rate, Reporter
 from collectors.schedule import Slots
+from collectors.session import Home, SessionFile
 from collectors.spec import CollectorSpec, SpecError, parse
 from collectors.unit import Unit
 
@@ -64,11 +68,17 @@ class Collector:
             )
             for device in spec.devices
         ]
+        self._links = self._loops(spec, Home(state, Path(file.directory), file.node))
+
+    def _loops(self, spec: CollectorSpec, home: Home) -> Sequence[LinkLoop | SessionLoop]:
+        """One for each session, or for each link that units share."""
+        protocol, slots = protocols.load(spec.type), Slots.of(spec.name, spec.interval_ms)
+        if isinstance(protocol, SessionFile):
+            return [SessionLoop(protocol.source(u.device, home), u, slots) for u in self._units]
         by_link: dict[Link, list[Unit]] = {}
         for unit in self._units:
             by_link.setdefault(unit.device.link, []).append(unit)
-        protocol, slots = protocols.load(spec.type), Slots.of(spec.name, spec.interval_ms)
-        self._links = [LinkLoop(protocol, link, units, slots, self._batch) for link, units in by_link.items()]
+        return [LinkLoop(protocol, link, units, slots, self._batch) for link, units in by_link.items()]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until `stop` is set. An error that nobody foresaw ends all tasks and is raised."""

@@ -77,6 +77,11 @@ class StateDir:
         """One JSON object per line that the sink refused for good; appended by its sender."""
         return self.root / "dead-letter" / f"{sink}.ndjson"
 
+    @property
+    def pki(self) -> Path:
+        """Certificates of OPC UA: our ``own/``, and those of servers, ``trusted/`` or ``rejected/``."""
+        return self.root / "pki"
+
     def log(self, name: str) -> Path:
         """Output of the child, appended."""
         return self.root / "logs" / f"{name}.log"
@@ -140,7 +145,10 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReport:
-    """One device as its collector sees it; ``last_read_at`` epoch seconds, ``cycle_ms`` the last cycle's duration."""
+    """One device as its collector sees it; ``last_read_at`` epoch seconds, ``cycle_ms`` the last cycle's duration.
+
+    ``lost_values``: the device dropped them because they were not fetched in time.
+    """
 
     name: str
     endpoint: str
@@ -149,6 +157,7 @@ class DeviceReport:
     reads: int = 0
     errors: int = 0
     late_cycles: int = 0
+    lost_values: int = 0
     cycle_ms: float = 0.0
     last_error: str | None = None
     quarantined: tuple[Quarantined, ...] = ()

@@ -59,6 +59,18 @@ def decoder(block: Block) -> Callable[[Sequence[int]], list[Decoded]]:
     )
 
 
+def number(tag: Tag, value: int | float) -> Decoded:
+    """A number that came as such, checked and scaled as those made of words are."""
+    if isinstance(value, float):
+        checked = _finite(value)
+        if tag.scaled and not isinstance(checked, Bad):
+            return _scaled_float(tag.scale, tag.offset, tag.denominator, value)
+        return checked
+    if tag.scaled:
+        return _scaled_int(tag.scale, tag.offset, tag.denominator, value)
+    return _in_64_bit(value)
+
+
 def _names(piece: Piece) -> Sequence[str]:
     tag = piece.tag
     return tag.fields if tag.bits else tag.fields[piece.first : piece.first + piece.count]
@@ -152,8 +164,8 @@ def _finite(value: float) -> Decoded:
     return NOT_A_NUMBER if value != value else INFINITE  # noqa: PLR0124  (NaN is not itself)
 
 
-def _signed(value: int) -> Decoded:
-    return value if value < 2**63 else OUT_OF_RANGE
+def _in_64_bit(value: int) -> Decoded:
+    return value if -(2**63) <= value < 2**63 else OUT_OF_RANGE
 
 
 def _bcd(value: int) -> Decoded:
@@ -164,7 +176,7 @@ def _bcd(value: int) -> Decoded:
 _CHECKS: dict[str, Callable[..., Decoded]] = {
     "float32": _finite,
     "float64": _finite,
-    "uint64": _signed,
+    "uint64": _in_64_bit,
     "bcd16": _bcd,
     "bcd32": _bcd,
 }

@@ -12,6 +12,7 @@ from collectors.lines import field_key, field_value, series_key
 from collectors.model import Bad, Block, Device, Quality, RefusedError, Tag, Value
 from collectors.quarantine import Quarantine
 from collectors.schedule import is_due
+from collectors.session import Sample
 from collectors.spec import CollectorSpec
 
 STALE_AFTER = 3
@@ -36,6 +37,7 @@ class FieldState:
     value: Value | None = None
     written_at: float = 0.0
     quarantined: bool = False
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Readings:
             for tag in device.tags
             for name in tag.fields
         }
+        self._by_index = tuple(self._states.values())
+        self._repeated = [s for s in self._by_index if s.tag.at_least_every_s is not None]
+        self._heard_at = began
         self._periods = tuple(sorted({tag.every for tag in device.tags}))
         self._quarantine = Quarantine()
         self._requests: dict[tuple[int, ...], tuple[Request, ...]] = {}
@@ -107,6 +112,42 @@ class Readings:
         if parts:
             self._emit(f"{self._series} {','.join(parts)} {at_ns}", len(parts))
 
+    def took(self, samples: Iterable[Sample], now: float) -> None:
+        """Write the values of samples (one field a tag), a line for each time, and the changes of quality.
+
+        A sample that repeats the last one of its tag, time and all, is not stored again.
+        """
+        lines: dict[int, list[str]] = {}
+        for sample in samples:
+            state = self._by_index[sample.tag]
+            state.read_at = now
+            if sample == state.sample:
+                continue
+            value, at_ns = sample.value, sample.at_ns
+            if isinstance(value, Bad):
+                self._change(state, "bad", value.reason, at_ns)
+                continue
+            if state.quality != "good" or state.reason != sample.note:
+                self._change(state, "good", sample.note, at_ns)
+            state.sample = sample
+            if state.tag.deadband is None or _moved(state, value, now):
+                lines.setdefault(at_ns, []).append(f"{state.key}={field_value(value)}")
+        for at_ns, parts in lines.items():
+            self._emit(f"{self._series} {','.join(parts)} {at_ns}", len(parts))
+
+    def confirmed(self, at_ns: int, now: float) -> None:
+        """The device lives and would have sent what changed: every field is as fresh as if it were read.
+
+        What is to be stored at least every so often is stored again, as of now.
+        """
+        self._heard_at = now
+        for state in self._repeated:
+            tag = state.tag
+            due = tag.at_least_every_s is not None and now - state.written_at >= tag.at_least_every_s
+            if due and state.quality == "good" and state.value is not None:
+                state.written_at = now
+                self._emit(f"{self._series} {state.key}={field_value(state.value)} {at_ns}", 1)
+
     def refused(self, request: Request, error: RefusedError, at_ns: int, now: float) -> tuple[Request, ...]:
         """The device will not give a block: the halves to ask for instead; none if it is in quarantine."""
         halves = self._quarantine.refused(request.block, error, at_ns / 1e9, now)
@@ -129,10 +170,8 @@ class Readings:
     def grow_stale(self, reason: str, at_ns: int, now: float) -> None:
         """Mark the fields whose tags the device has not answered for three of their intervals."""
         for state in self._states.values():
-            if (
-                not state.quarantined
-                and now - state.read_at > STALE_AFTER * state.tag.every * self._interval_s
-            ):
+            last = max(state.read_at, self._heard_at)
+            if not state.quarantined and now - last > STALE_AFTER * state.tag.every * self._interval_s:
                 self._change(state, "stale", reason, at_ns)
 
     @property
@@ -147,7 +186,7 @@ class Readings:
         if state.quality == quality and (state.reason == reason or quality == "stale"):
             return
         state.quality, state.reason = quality, reason
-        state.value = None  # what comes after a gap is written, however near
+        state.value = state.sample = None  # what comes after a gap is written, however near
         line = f"quality={field_value(quality)},reason={field_value(reason)}"
         self._emit(f"{state.series} {line} {at_ns}", 2)
 

@@ -12,10 +12,11 @@ class SecretError(Exception):
 
 
 class Secret:
-    """Where a secret stands, and what it was when last read."""
+    """Where a secret stands (a relative path starts at `directory`), and what it was when last read."""
 
-    def __init__(self, source: Mapping[str, str]) -> None:
+    def __init__(self, source: Mapping[str, str], directory: Path = Path()) -> None:
         self._source = source
+        self._directory = directory
         self._last: str | None = None
 
     def read(self) -> str:
@@ -41,7 +42,7 @@ class Secret:
                 return os.environ[name]
             except KeyError:
                 raise SecretError(f"cannot read the secret: environment variable {name} is not set") from None
-        path = Path(self._source["file"])
+        path = self._directory / self._source["file"]
         try:
             return path.read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:

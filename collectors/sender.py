@@ -29,7 +29,7 @@ async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     """
     log = logging.getLogger(spec.name)
     try:
-        sink = open_sink(spec.name, spec.spec, state)
+        sink = open_sink(spec, state)
         sender = Sender(spec, state, stop, sink)
     except ValueError as wrong:
         log.error("cannot send: %s", wrong)

@@ -5,15 +5,17 @@ Both come from one reading, so a spec without problems is one that runs.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from collectors import protocols
 from collectors.contract import Kind, Problem
-from collectors.model import Device, OptionError, Tag
+from collectors.model import Device, Limits, OptionError, Tag
 from collectors.quantities import parse_duration
-from collectors.tags import Context, TagError, parse_tag
+from collectors.session import SessionFile
+from collectors.tags import Context, TagError, parse_named_tag, parse_tag
 
 Path = tuple[str | int, ...]
 
@@ -112,20 +114,24 @@ class _Reading:
             self.problem(
                 (*path, "labels", label), f"{label} is set by the collector itself; use another label"
             )
-        if "host" not in options:
-            self.problem(path, "a host is required, here or in deviceDefaults")
+        where = "url" if isinstance(self.protocol, SessionFile) else "host"
+        if where not in options:
+            self.problem(path, f"a {where} is required, here or in deviceDefaults")
             return None
         try:
             device = self.protocol.parse_device(name, options)
         except OptionError as error:
             self.problem(self.place(path, error.key), str(error))
             return None
+        except ValueError as error:
+            self.problem(path, str(error))
+            return None
         self.check_port(path, device)
-        context = Context(self.protocol, options, device.limits, self.interval_ms)
+        read = self.tag_reader(options, device.limits)
         alike = (device.limits, device.access)
         if alike not in self.shared:
-            self.shared[alike] = self.tags(("tags",), self.spec.get("tags", ()), context)
-        tags = self.shared[alike] + self.tags((*path, "tags"), options.get("tags", ()), context)
+            self.shared[alike] = self.tags(("tags",), self.spec.get("tags", ()), read)
+        tags = self.shared[alike] + self.tags((*path, "tags"), options.get("tags", ()), read)
         if not self.spec.get("tags") and not options.get("tags"):
             self.problem(
                 (*path, "tags"), f"nothing is read on {name}; give the collector or this device tags"
@@ -147,13 +153,22 @@ class _Reading:
             where, spoken = f"{link.host}:{link.port}", other.link.transport
             self.problem(path, f"{where} speaks {spoken} with {other.name}, not {link.transport}")
 
+    def tag_reader(self, options: Mapping[str, Any], limits: Limits) -> Callable[[Mapping[str, Any]], Tag]:
+        protocol = self.protocol
+        if isinstance(protocol, SessionFile):
+            return partial(parse_named_tag, protocol=protocol, options=options, interval_ms=self.interval_ms)
+        return partial(parse_tag, context=Context(protocol, options, limits, self.interval_ms))
+
     def tags(
-        self, path: Path, written: Sequence[Mapping[str, Any]], context: Context
+        self,
+        path: Path,
+        written: Sequence[Mapping[str, Any]],
+        read: Callable[[Mapping[str, Any]], Tag],
     ) -> list[tuple[Path, Tag]]:
         found = []
         for i, tag in enumerate(written):
             try:
-                found.append(((*path, i), parse_tag(tag, context)))
+                found.append(((*path, i), read(tag)))
             except TagError as error:
                 key = error.key if error.key[0] in tag else ()
                 self.problem((*path, i, *key), str(error))

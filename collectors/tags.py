@@ -9,6 +9,7 @@ from typing import Any
 
 from collectors.model import Address, Limits, ProtocolFile, Tag
 from collectors.quantities import parse_duration
+from collectors.session import SessionFile
 
 WORDS = {
     "int16": 1, "uint16": 1, "bcd16": 1,
@@ -78,6 +79,37 @@ def parse_tag(tag: Mapping[str, Any], context: Context) -> Tag:
         denominator=denominator,
         every=_every(tag, context.interval_ms),
         deadband=_deadband(tag, kind, bits),
+        at_least_every_s=parse_duration(tag["atLeastEvery"]) if "atLeastEvery" in tag else None,
+    )
+
+
+def parse_named_tag(
+    tag: Mapping[str, Any], protocol: SessionFile, options: Mapping[str, Any], interval_ms: int
+) -> Tag:
+    """A tag that its device knows by name and type, from its manifest shape. Raises TagError.
+
+    Its ``type`` is empty where the device's own is kept.
+    """
+    key = next(key for key in ("node", "path", "address") if key in tag)
+    try:
+        address = protocol.parse_address(tag, options)
+    except ValueError as error:
+        raise TagError((key,), str(error)) from None
+    kind = str(tag.get("type", ""))
+    scale, offset, denominator = _scale(tag, kind, {})
+    return Tag(
+        name=str(tag["name"]),
+        address=address,
+        text=str(tag[key]),
+        type=kind,
+        width=0,
+        fields=(str(tag["name"]),),
+        scaled="scale" in tag or "offset" in tag,
+        scale=scale,
+        offset=offset,
+        denominator=denominator,
+        every=_every(tag, interval_ms),
+        deadband=_deadband(tag, kind, {}),
         at_least_every_s=parse_duration(tag["atLeastEvery"]) if "atLeastEvery" in tag else None,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from collectors.contract import DeviceReport
+from collectors.contract import DeviceReport, Quarantined
 from collectors.model import Device, DeviceError, LinkLostError, NoAnswerError, RefusedError
 from collectors.readings import Readings, Request
 
@@ -24,9 +24,10 @@ class Unit:
         self.last_index: int | None = None
         self.connected = False
         self.last_read_at: float | None = None
-        self.reads = self.errors = self.late_cycles = 0
+        self.reads = self.errors = self.late_cycles = self.lost_values = 0
         self.cycle_ms = 0.0
         self.reason = "NoReading"
+        self.quarantined: tuple[Quarantined, ...] = ()
         self._troubles: dict[object, str] = {}
 
     def trouble(self, about: object, error: DeviceError) -> None:
@@ -75,7 +76,8 @@ class Unit:
             reads=self.reads,
             errors=self.errors,
             late_cycles=self.late_cycles,
+            lost_values=self.lost_values,
             cycle_ms=round(self.cycle_ms, 3),
             last_error=next(iter(self._troubles.values()), None),
-            quarantined=self.readings.quarantined(),
+            quarantined=(*self.quarantined, *self.readings.quarantined()),
         )

@@ -16,7 +16,7 @@ from collectors.contract import StateDir, write_json
 REFRESH_S = 10.0
 
 COUNTERS = frozenset({"cpu_percent", "memory_mb", "uptime_s", "points"})
-DEVICE_COUNTERS = frozenset({"last_read_at", "reads", "errors", "late_cycles", "cycle_ms"})
+DEVICE_COUNTERS = frozenset({"last_read_at", "reads", "errors", "late_cycles", "lost_values", "cycle_ms"})
 
 logger = logging.getLogger("daq.publish")
 

@@ -6,13 +6,12 @@ what happens after a failure is the sender's business, and follows from the :cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from collectors.contract import StateDir
+from collectors.contract import SpecFile, StateDir
 
 Answer = Literal["retry", "hold", "too large", "malformed"]
 """What a refusal asks for: the same again after a while (it will pass), the same again once somebody has
@@ -51,10 +50,11 @@ class Sink(Protocol):
         """Release connections and files."""
 
 
-def open_sink(name: str, spec: Mapping[str, Any], state: StateDir) -> Sink:
+def open_sink(file: SpecFile, state: StateDir) -> Sink:
     """The sink a spec describes; connects to nothing yet. Raises ValueError where the spec is wrong."""
     known = sorted(module.name for module in iter_modules(__path__))
-    if spec["type"] not in known:
-        raise ValueError(f"cannot open sink {name}: type {spec['type']!r} is none of {', '.join(known)}")
-    sink: Sink = import_module(f"{__name__}.{spec['type']}").open_sink(name, spec, state)
+    kind = file.spec["type"]
+    if kind not in known:
+        raise ValueError(f"cannot open sink {file.name}: type {kind!r} is none of {', '.join(known)}")
+    sink: Sink = import_module(f"{__name__}.{kind}").open_sink(file, state)
     return sink

@@ -15,12 +15,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
 
-from collectors.contract import StateDir
+from collectors.contract import SpecFile, StateDir
 from collectors.quantities import parse_duration
 from collectors.secret import Secret, SecretError
 from collectors.sinks import Result, SinkError
@@ -35,22 +36,27 @@ _ABOUT_LINES = re.compile(
 _HELD = {401: "Unauthorized", 403: "Forbidden", 404: "DatabaseNotFound"}
 
 
-def open_sink(name: str, spec: Mapping[str, Any], _state: StateDir) -> InfluxSink:
+def open_sink(file: SpecFile, _state: StateDir) -> InfluxSink:
     """A sink for the api the spec names or implies. Raises ValueError."""
+    spec, directory = dict(file.spec), Path(file.directory)
+    if ca := spec.get("tls", {}).get("ca"):
+        spec["tls"] = {**spec["tls"], "ca": str(directory / ca)}
     api = spec.get("api", "v1" if "database" in spec else "v2")
     if not (spec.get("database") or spec.get("bucket")):
-        raise ValueError(f"cannot open sink {name}: spec needs a bucket (2.x) or a database (1.x)")
-    return InfluxSink(spec, _v1 if api == "v1" else _v2)
+        raise ValueError(f"cannot open sink {file.name}: spec needs a bucket (2.x) or a database (1.x)")
+    return InfluxSink(spec, directory, _v1 if api == "v1" else _v2)
 
 
 class InfluxSink:
     """Reads its secret and connects at the first write, and again after a refusal that asks to hold."""
 
-    def __init__(self, spec: Mapping[str, Any], connect: Callable[[Mapping[str, Any], str], Post]) -> None:
+    def __init__(
+        self, spec: Mapping[str, Any], directory: Path, connect: Callable[[Mapping[str, Any], str], Post]
+    ) -> None:
         self._spec = spec
         self._connect = connect
         source = spec.get("token") or spec.get("password")
-        self._secret = Secret(source) if source else None
+        self._secret = Secret(source, directory) if source else None
         self._post: Post | None = None
 
     def write(self, body: bytes) -> Result:

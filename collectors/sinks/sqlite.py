@@ -12,9 +12,8 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from collectors.contract import StateDir
+from collectors.contract import SpecFile, StateDir
 from collectors.lines import Value, parse
 from collectors.quantities import parse_duration, parse_size
 from collectors.sinks import Result, SinkError
@@ -44,8 +43,9 @@ DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY rowid LIM
 Row = tuple[int, str, str, str, str, str, Value | None, str]
 
 
-def open_sink(_name: str, spec: Mapping[str, Any], state: StateDir) -> SqliteSink:
+def open_sink(file: SpecFile, state: StateDir) -> SqliteSink:
     """A database at ``spec.path`` below the state directory, by default ``data.db``. Raises ValueError."""
+    spec = file.spec
     path = state.root / spec["path"] if "path" in spec else state.database
     retention = spec.get("retention", {})
     max_age_s = parse_duration(retention.get("maxAge", "30d"))

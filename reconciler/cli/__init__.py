@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from reconciler.cli import converge, run, simulate, status, validate
+from reconciler.cli import browse, converge, run, simulate, status, validate
 from reconciler.cli.options import options_last, with_options
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ COMMANDS = (
     status.status,
     validate.validate,
     validate.schema,
+    browse.browse,
 )
 for command in COMMANDS:
     app.command()(with_options(command))

@@ -104,3 +104,38 @@ def _serve(serving: Coroutine[Any, Any, None], where: str) -> None:
     except OSError as error:
         typer.echo(f"cannot listen on {where}: {error.strerror}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def opcua(
+    *,
+    port: Annotated[int, Option(min=0, max=0xFFFF, help="0 takes a free one.")] = 4840,
+    host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
+    every: Annotated[str, Option(metavar="DURATION", help="How often values change.")] = "500ms",
+    bad: Annotated[
+        list[str] | None, Option(metavar="NODE", help="Its status is bad, as Press1.Pressure; repeatable.")
+    ] = None,
+    retyped: Annotated[
+        list[str] | None, Option(metavar="NODE", help="It is a Double whatever it was; repeatable.")
+    ] = None,
+    max_nodes: Annotated[int, Option(min=0, metavar="N", help="Refuse calls of more nodes.")] = 0,
+    items: Annotated[int, Option(min=0, metavar="N", help="So many values that all change, instead.")] = 0,
+) -> None:
+    """Two presses and a boiler on every security policy, until SIGTERM or Ctrl-C."""
+    from collectors.quantities import parse_duration
+    from collectors.simulate.opcua import Faults, run
+    from collectors.simulate.opcua_plant import load, plant
+
+    try:
+        every_s = parse_duration(every)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    variables = load(items, every_s) if items else plant()
+    if unknown := {*(bad or ()), *(retyped or ())} - variables.keys():
+        raise typer.BadParameter(f"there is no node {min(unknown)}; there are {', '.join(variables)}")
+    faults = Faults(set(bad or ()), set(retyped or ()), max_nodes)
+    try:
+        asyncio.run(run(host, port, every_s, faults, variables))
+    except OSError as error:
+        typer.echo(f"cannot listen on {host}:{port}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None

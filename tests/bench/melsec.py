@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pymcprotocol
 
-from collectors import blocks, protocols
+from collectors import blocks
 from collectors.decode import decoder
+from collectors.protocols import melsec
 from collectors.spec import parse
 from tests.bench.rows import Row, side_by_side
 
@@ -44,7 +45,6 @@ def run() -> list[Row]:
 def _rows(count: int, port: int, runner: asyncio.Runner, client: pymcprotocol.Type3E) -> list[Row]:
     options = {"host": "127.0.0.1", "port": port, "frame": "3E", "series": "QnU"}
     tag = {"name": "x", "address": "D200", "type": "int16", "count": count}
-    melsec = protocols.load("melsec")
     (device,) = parse("plc", {"type": "melsec", "devices": [options], "tags": [tag]}).devices
     reads = [(block, decoder(block)) for block in blocks.group(device.tags, device.limits)]
     link = runner.run(melsec.connect(device.link, device.timeout_s))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pymodbus.client import AsyncModbusTcpClient
 
-from collectors import protocols
 from collectors.model import Block
+from collectors.protocols import modbus
 from tests.bench.rows import Row, side_by_side
 
 BLOCKS = [("holding", 0, 18), ("holding", 99, 120), ("input", 0, 14), ("input", 500, 125)]
@@ -40,7 +40,6 @@ async def bare_client(port: int) -> AsyncModbusTcpClient:
 
 def run() -> list[Row]:
     """Four blocks of 277 registers in all, one request at a time, over loopback."""
-    modbus = protocols.load("modbus")
     with simulator() as port, asyncio.Runner() as runner:
         device = modbus.parse_device("press-1", {**modbus.DEFAULTS, "host": "127.0.0.1", "port": port})
         blocks = [Block(area, "word", start, count, ()) for area, start, count in BLOCKS]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from collectors.contract import StateDir
+from tests.collectors import opcua_server
 from tests.databases import Influx, Victoria, influxd, victoria_metrics
 
 
@@ -23,4 +24,11 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influx]:
 @pytest.fixture(scope="session")
 def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victoria]:
     with victoria_metrics(tmp_path_factory.mktemp("victoria")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def opcua() -> Iterator[opcua_server.Running]:
+    """An OPC UA server that tests share; they leave it as it was."""
+    with opcua_server.running() as server:
         yield server

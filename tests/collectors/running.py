@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collectors import lines
+from collectors.collect import run
 from collectors.contract import (
     ENV_INSTANCE,
+    EXIT_STOPPED,
     LiveFile,
     Report,
     SpecFile,
@@ -32,12 +34,11 @@ Row = tuple[str, dict[str, str], dict[str, lines.Value], int]
 
 
 @dataclass
-class Running:
-    """One collector process."""
+class Outcome:
+    """What a collector wrote."""
 
     state: StateDir
     name: str
-    process: asyncio.subprocess.Process
 
     def rows(self, measurement: str | None = None, **tags: str) -> list[Row]:
         """What stands in the outbox, in the order it was acquired."""
@@ -77,6 +78,13 @@ class Running:
         report = self.report()
         return bool(report and report.devices[device].connected)
 
+
+@dataclass
+class Running(Outcome):
+    """One collector process."""
+
+    process: asyncio.subprocess.Process
+
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait; the exit code."""
         self.process.send_signal(number)
@@ -108,6 +116,21 @@ async def collector(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def collecting(
+    root: Path, spec: dict[str, Any], name: str = "press", sinks: tuple[str, ...] = ("plant",)
+) -> AsyncIterator[Outcome]:
+    """The same in this process, where starting one is not what is tested; in the end it is asked to stop."""
+    state, stop = StateDir(root), asyncio.Event()
+    write_json(state.live(name), to_json(LiveFile(sinks=sinks)))
+    task = asyncio.create_task(run(SpecFile("Collector", name, "d1", spec), state, stop))
+    try:
+        yield Outcome(state, name)
+    finally:
+        stop.set()
+        assert await task == EXIT_STOPPED
 
 
 async def until(condition: Callable[[], T], what: str, deadline_s: float = 10.0) -> T:

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from collectors.blocks import group
 from collectors.decode import Decoded, decoder, fields
 from collectors.model import Bad, Limits, Tag
-from collectors.protocols import load
+from collectors.protocols import modbus
 from collectors.tags import ORDERS, WORDS, Context, parse_tag
 
 LIMITS = Limits(125, 2000, 8)
-MODBUS = load("modbus")
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int16": st.integers(-(2**15), 2**15 - 1),
@@ -37,7 +36,7 @@ CODES = {
 
 
 def tag(**written: Any) -> Tag:
-    return parse_tag({"name": "x", "address": "holding:0", **written}, Context(MODBUS, {}, LIMITS, 1000))
+    return parse_tag({"name": "x", "address": "holding:0", **written}, Context(modbus, {}, LIMITS, 1000))
 
 
 def decode(declared: Tag, words: list[int]) -> list[Decoded]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collectors import blocks, protocols
+from collectors import blocks
 from collectors.decode import decoder
 from collectors.model import (
     Block,
@@ -20,6 +20,7 @@ from collectors.model import (
     NoAnswerError,
     RefusedError,
 )
+from collectors.protocols import melsec
 from collectors.simulate.melsec import serve
 from collectors.simulate.melsec_faults import Faults
 from collectors.simulate.melsec_frames import Code, Frame
@@ -27,8 +28,6 @@ from collectors.simulate.melsec_memory import Plc, Series
 from collectors.simulate.memory import Point, Table
 from collectors.spec import parse
 from tests.collectors.running import until
-
-MELSEC = protocols.load("melsec")
 
 HOWS: list[tuple[Frame, Code, Series]] = [
     ("1E", "binary", "FX3"), ("1E", "ascii", "FX3"), ("1E", "binary", "Q"), ("1E", "ascii", "Q"),
@@ -53,7 +52,7 @@ def plc(series: Series) -> Plc:
 
 def device_of(port: int, frame: Frame, code: Code, series: str, **over: Any) -> Device:
     options = {"host": "127.0.0.1", "port": port, "frame": frame, "code": code, "series": series}
-    return MELSEC.parse_device("plc", {**MELSEC.DEFAULTS, "timeout": "5s", **options, **over})
+    return melsec.parse_device("plc", {**melsec.DEFAULTS, "timeout": "5s", **options, **over})
 
 
 def against(
@@ -68,7 +67,7 @@ def against(
     async def main() -> None:
         async with serve(plc(series), frame=frame, code=code, faults=faults) as simulated:
             device = device_of(simulated.port, frame, code, series, **over)
-            connection = await MELSEC.connect(device.link, 5.0)
+            connection = await melsec.connect(device.link, 5.0)
             try:
                 await check(simulated, connection, device)
             finally:
@@ -103,7 +102,7 @@ async def peer(
     server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
     async with server:
         device = device_of(server.sockets[0].getsockname()[1], frame, code, "Q", timeout="60s")
-        connection = await MELSEC.connect(device.link, 5.0)
+        connection = await melsec.connect(device.link, 5.0)
         try:
             yield connection, device
         finally:
@@ -287,7 +286,7 @@ def test_nobody_there_is_a_lost_link_that_says_where() -> None:
         async with serve(faults=Faults(refuse=True)) as simulated:
             device = device_of(simulated.port, "1E", "binary", "FX3")
             with pytest.raises(LinkLostError) as caught:
-                await MELSEC.connect(device.link, 5.0)
+                await melsec.connect(device.link, 5.0)
             assert str(caught.value) == f"cannot connect to 127.0.0.1:{simulated.port} (1E binary)"
             assert caught.value.reason == "ConnectionRefused"
 
@@ -311,7 +310,7 @@ def test_every_type_comes_as_the_packing_line_holds_it() -> None:
             options = {"host": "127.0.0.1", "port": simulated.port, "frame": "1E", "series": "FX3U"}
             spec = parse("line", {"type": "melsec", "interval": "1s", "devices": [options], "tags": tags})
             (device,) = spec.devices
-            connection = await MELSEC.connect(device.link, 5.0)
+            connection = await melsec.connect(device.link, 5.0)
             read: dict[str, Any] = {}
             for block in blocks.group(device.tags, device.limits):
                 values = decoder(block)(await connection.read(device, block))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.contract import Points, StateDir
+from collectors.contract import Points, SpecFile, StateDir
 from collectors.lines import Value, field_key, field_value, series_key
 from collectors.outbox import Outbox
 from collectors.sinks import Result, SinkError
@@ -180,4 +180,12 @@ def test_success_is_success() -> None:
 
 def test_a_sink_without_bucket_and_database_is_a_wrong_spec(state: StateDir) -> None:
     with pytest.raises(ValueError, match="needs a bucket"):
-        open_sink("plant", {"type": "influxdb", "url": "http://127.0.0.1:1"}, state)
+        open_sink(SpecFile("Sink", "plant", "1-a", {"type": "influxdb", "url": "http://127.0.0.1:1"}), state)
+
+
+def test_a_secret_file_is_looked_for_beside_the_manifest(tmp_path: Path, state: StateDir) -> None:
+    (tmp_path / "token").write_text("from-the-file\n")
+    spec = {"type": "influxdb", "url": "http://127.0.0.1:1", "bucket": "b", "token": {"file": "token"}}
+    with pytest.raises(SinkError) as found:
+        open_sink(SpecFile("Sink", "plant", "1-a", spec, directory=str(tmp_path)), state).write(b"m v=1 1")
+    assert found.value.reason == "Unreachable"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from collectors.contract import StateDir
+from collectors.contract import SpecFile, StateDir
 from collectors.sinks import Sink, SinkError, open_sink
 from tests.collectors.sending import samples
 
@@ -14,7 +14,7 @@ NOW = time.time_ns()
 
 
 def local(state: StateDir, **retention: str) -> Sink:
-    return open_sink("local", {"type": "sqlite", "retention": retention}, state)
+    return open_sink(SpecFile("Sink", "local", "1-a", {"type": "sqlite", "retention": retention}), state)
 
 
 def write(sink: Sink, *lines: str) -> None:

@@ -1,0 +1,146 @@
+"""A real OPC UA server in a process of its own, told what to do over its standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from collectors.simulate.opcua import Access, Faults, Plant, serve
+from collectors.simulate.opcua_plant import Variable, load
+
+NAMESPACE = "urn:daq:simulator"
+STILL: Mapping[str, tuple[str, Any]] = {
+    "Still.Int": ("Int32", 5),
+    "Still.Big": ("UInt64", 2**64 - 1),
+    "Still.Byte": ("Byte", 200),
+    "Still.Float": ("Float", 1.5),
+    "Still.Double": ("Double", 0.1),
+    "Still.Nan": ("Double", float("nan")),
+    "Still.Bool": ("Boolean", True),
+    "Still.Text": ("String", "齿轮 a=b,c"),
+    "Still.Local": ("LocalizedText", "Öl"),
+    "Still.Array": ("Double", [1.0, 2.0]),
+    "Still.Dead": ("Double", 10.0),
+}
+
+
+def node(path: str) -> str:
+    """How a manifest names it."""
+    return f"nsu={NAMESPACE};s={path}"
+
+
+class Running:
+    """The process."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.port = port
+        self.namespace: int = 0
+        self.url = f"opc.tcp://127.0.0.1:{port}"
+
+    def tell(self, **command: Any) -> Any:
+        """Have it do something; its answer, once it has been done."""
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps(command), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def freeze(self) -> None:
+        """Stop it in its tracks."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def running(**options: Any) -> Iterator[Running]:
+    """A server; see :func:`_main` for its options."""
+    command = [sys.executable, "-m", "tests.collectors.opcua_server", json.dumps(options)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            server = Running(process, int(process.stdout.readline()))
+            server.namespace = server.tell(namespace=True)
+            yield server
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+
+
+async def _main(
+    *,
+    port: int = 0,
+    shift: int = 0,
+    items: int = 0,
+    every_s: float = 0.1,
+    max_nodes: int = 0,
+    trusted: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    policies: list[str] | None = None,
+    hidden: list[str] | None = None,
+) -> None:
+    held = {path: value for path, (_, value) in STILL.items()}
+    variables = {path: _still(held, path) for path in STILL if path not in (hidden or ())}
+    variables["Moving.Count"] = Variable("Int64", lambda t: int(t / every_s))
+    if items:
+        variables = dict(load(items, every_s))
+    access = Access(tuple(policies or ()), Path(trusted) if trusted else None, user, password)
+    faults = Faults(max_nodes=max_nodes)
+    async with serve(
+        variables, port=port, every_s=every_s, faults=faults, access=access, shift=shift
+    ) as plant:
+        print(plant.port, flush=True)
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(0, "rb"))
+        while line := await reader.readline():
+            print(json.dumps(await _do(plant, held, json.loads(line))), flush=True)
+
+
+def _still(held: dict[str, Any], path: str) -> Variable:
+    return Variable(STILL[path][0], lambda _: held[path])
+
+
+async def _do(plant: Plant, held: dict[str, Any], command: dict[str, Any]) -> Any:
+    match command:
+        case {"set": path, "to": value}:
+            held[path] = value
+        case {"bad": paths}:
+            plant.faults.bad = set(paths)
+        case {"retyped": paths}:
+            plant.faults.retyped = set(paths)
+        case {"write": path, "to": value, "status": code}:
+            await plant.write(path, value, code, datetime.now(UTC))
+            return None
+        case {"show": path}:
+            plant.variables = {**plant.variables, path: _still(held, path)}
+            await plant.add_nodes([path])
+        case {"delete": path}:
+            plant.variables = {p: v for p, v in plant.variables.items() if p != path}
+            await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
+        case {"namespace": _}:
+            return plant.namespace
+        case {"sessions": _}:
+            return len(plant.server.iserver._external_sessions)
+    await plant.move()
+    return None
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(**json.loads(sys.argv[1])))

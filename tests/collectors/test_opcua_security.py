@@ -1,0 +1,177 @@
+"""Certificates, trust, users: against a server that rejects whom it does not know."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.model import LinkLostError
+from collectors.protocols.opcua_pki import Pki, read_certificate
+from collectors.session import Sample
+from tests.collectors.opcua_server import Running, node, running
+from tests.collectors.running import collecting, until
+from tests.collectors.test_opcua_collecting import source, spec
+
+TAG = {"name": "x", "node": node("Still.Int")}
+POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")
+SECURE = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
+PASSWORD = "grüße-42"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+    """A server that wants a user and a certificate it trusts, and the directory of those."""
+    trusted = tmp_path_factory.mktemp("server-trusts")
+    with running(trusted=str(trusted), user="daq", password=PASSWORD) as server:
+        yield server, trusted
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "password").write_text(PASSWORD + "\n", "utf-8")
+    return {"name": "daq", "password": {"file": "password"}}
+
+
+async def opened(url: str, root: Path, **device: Any) -> Sequence[Sample]:
+    """The first samples of a session. Raises LinkLostError."""
+    found = source(url, root, TAG, **device)
+    try:
+        return await found.open()
+    finally:
+        await found.close()
+
+
+def trust(root: Path) -> None:
+    """What a person does with rejected servers."""
+    pki = root / "pki"
+    for path in (pki / "rejected").iterdir():
+        path.rename(pki / "trusted" / path.name)
+
+
+def test_both_sides_learn_to_trust_each_other_without_a_restart(
+    tmp_path: Path, guarded: tuple[Running, Path], secret: dict[str, Any]
+) -> None:
+    server, server_trusts = guarded
+    (tmp_path / "state").mkdir()
+
+    def said(process: Any) -> str:
+        report = process.report()
+        return str(report and report.devices[0].last_error)
+
+    async def main() -> None:
+        user = {**secret, "password": {"file": str(tmp_path / "password")}}
+        written = spec(server.url, TAG, security=SECURE, user=user)
+        async with collecting(tmp_path / "state", written) as process:
+            pki = tmp_path / "state" / "pki"
+            await until(lambda: "is not trusted yet" in said(process), "the unknown server is told")
+            (rejected,) = (pki / "rejected").iterdir()
+            assert str(rejected) in said(process) and str(pki / "trusted") in said(process)
+            trust(tmp_path / "state")
+            await until(lambda: "BadCertificateUntrusted" in said(process), "the server rejects us")
+            own = pki / "own" / "daq.der"
+            assert f"import {own} there" in said(process)
+            (server_trusts / "node.der").write_bytes(own.read_bytes())
+            await until(process.rows, "a value")
+            assert process.rows()[0][2] == {"x": 5}
+            report = (tmp_path / "state" / "reports" / "press.json").read_text()
+            assert PASSWORD not in report
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
+def test_every_policy_and_mode_gives_values(
+    tmp_path: Path, guarded: tuple[Running, Path], secret: dict[str, Any], policy: str, mode: str
+) -> None:
+    server, server_trusts = guarded
+    security = {"policy": policy, "mode": mode}
+
+    async def main() -> None:
+        with pytest.raises(LinkLostError, match="is not trusted yet"):
+            await opened(server.url, tmp_path, security=security, user=secret)
+        trust(tmp_path)
+        own = Pki(tmp_path / "pki").own("node-1")
+        (server_trusts / f"{policy}-{mode}.der").write_bytes(own.certificate)
+        (sample,) = await opened(server.url, tmp_path, security=security, user=secret)
+        assert sample.value == 5
+
+    asyncio.run(main())
+
+
+def test_a_certificate_of_ones_own_is_used_where_one_is_written(
+    tmp_path: Path, guarded: tuple[Running, Path], secret: dict[str, Any]
+) -> None:
+    server, server_trusts = guarded
+    theirs = Pki(tmp_path / "ca").own("plant")
+    (tmp_path / "plant.der").write_bytes(theirs.certificate)
+    (tmp_path / "plant.pem").write_bytes(theirs.private_key)
+    (server_trusts / "plant.der").write_bytes(theirs.certificate)
+    security = {**SECURE, "certificate": "plant.der", "privateKey": {"file": "plant.pem"}}
+
+    async def main() -> None:
+        with pytest.raises(LinkLostError, match="is not trusted yet"):
+            await opened(server.url, tmp_path, security=security, user=secret)
+        trust(tmp_path)
+        (sample,) = await opened(server.url, tmp_path, security=security, user=secret)
+        assert sample.value == 5
+        assert not (tmp_path / "pki" / "own").exists()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("user", "reason", "said"),
+    [
+        ({"name": "daq", "password": {"file": "wrong"}}, "BadUserAccessDenied", "BadUserAccessDenied"),
+        (None, "BadIdentityTokenRejected", "cannot connect to"),
+        ({"name": "daq", "password": {"env": "NO_SUCH"}}, "SecretUnreadable", "NO_SUCH is not set"),
+        ({"name": "daq", "password": {"file": "gone"}}, "SecretUnreadable", "No such file"),
+    ],
+)
+def test_a_user_that_is_refused_is_told_without_the_password(
+    tmp_path: Path, guarded: tuple[Running, Path], user: dict[str, Any] | None, reason: str, said: str
+) -> None:
+    (tmp_path / "wrong").write_text("not-the-password")
+
+    async def main() -> None:
+        with pytest.raises(LinkLostError) as caught:
+            await opened(guarded[0].url, tmp_path, **({"user": user} if user else {}))
+        assert said in str(caught.value)
+        assert "not-the-password" not in str(caught.value)
+        assert caught.value.reason == reason
+
+    asyncio.run(main())
+
+
+def test_an_endpoint_that_the_server_has_not_is_told_with_those_it_has(tmp_path: Path) -> None:
+    async def main() -> None:
+        with running(policies=["NoSecurity"]) as server:
+            with pytest.raises(LinkLostError) as caught:
+                await opened(server.url, tmp_path, security=SECURE)
+            said = "it has no endpoint Basic256Sha256/SignAndEncrypt, only None/None"
+            assert str(caught.value).endswith(said)
+
+    asyncio.run(main())
+
+
+def test_the_nodes_certificate_is_made_once_and_its_key_is_private(tmp_path: Path) -> None:
+    first, again = Pki(tmp_path).own("edge-3"), Pki(tmp_path).own("edge-3")
+    assert first == again
+    assert first.uri == "urn:edge-3:daq"
+    assert read_certificate((tmp_path / "own" / "daq.der").read_bytes()).not_valid_after_utc.year > 2030
+    assert stat.S_IMODE((tmp_path / "own" / "daq.pem").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_no_certificate_is_passed_over(tmp_path: Path) -> None:
+    pki, other = Pki(tmp_path / "pki"), Pki(tmp_path / "other").own("other")
+    rejected = pki.reject(other.certificate)
+    assert not pki.is_trusted(other.certificate)
+    (pki.trusted / "notes.txt").write_text("not a certificate")
+    rejected.rename(pki.trusted / rejected.name)
+    assert pki.is_trusted(other.certificate)
