@@ -22,7 +22,7 @@ def processes(state: Path) -> list[Seen]:
     """Every live process of a state directory; a zombie has no environment any more."""
     marker = f"DAQ_STATE_DIR={state}".encode()
     found = []
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208  (hot path)
         if not entry.isdigit():
             continue
         try:
@@ -31,7 +31,9 @@ def processes(state: Path) -> list[Seen]:
             continue
         if marker in parts:
             values = dict(part.decode(errors="replace").partition("=")[::2] for part in parts)
-            found.append(Seen(int(entry), *(values.get(f"DAQ_{k}", "") for k in ("NAME", "DIGEST", "INSTANCE"))))
+            found.append(
+                Seen(int(entry), *(values.get(f"DAQ_{k}", "") for k in ("NAME", "DIGEST", "INSTANCE")))
+            )
     return sorted(found)
 
 
