@@ -24,6 +24,8 @@ LIVES = {
     "forking": "setsid sleep 100000 & exec sleep 100000",
     "leaving": "setsid sleep 100000 & sleep 1; exit 1",
 }
+TAKEN = 99
+"""Exit code of flock(1) where another holds the lock; killed, as it may be here, it exits with another."""
 REMOVABLE = 2
 """Names that are removed and come back; more would meet the prune guard."""
 NODE = Node("storm")
@@ -58,7 +60,8 @@ class Plant:
         if not wanted.present:
             path.unlink(missing_ok=True)
             return
-        script = f"exec 9>>alone-{name}; flock -n 9 || echo {name} $$ $DAQ_INSTANCE >>doubled; {wanted.life}"
+        taken = f"[ $? = {TAKEN} ] && echo {name} $$ $DAQ_INSTANCE >>doubled"
+        script = f"exec 9>>alone-{name}; flock -n -E {TAKEN} 9; {taken}; {wanted.life}"
         text = f"""apiVersion: daq/v1
 kind: Collector
 metadata: {{name: {name}}}
