@@ -55,7 +55,7 @@ def process_status(
     is_ready = ready(subject).holds
     found = conditions(subject, wall, (previous or {}).get("conditions", ()))
     alive = instance is not None
-    points = reduce(add, _points(step.name, observed.reports, alive=alive), Points())
+    points = reduce(add, _points(step.name, observed.reports), Points())
     last = history.terminations[-1] if history.terminations else None
     return {
         "name": step.name,
@@ -162,12 +162,12 @@ def _shown(instances: Sequence[Instance], step: Step) -> Instance | None:
     )
 
 
-def _points(name: str, reports: Mapping[str, Report], *, alive: bool) -> Iterator[Points]:
-    """By sink or collector, from its own report; where it has ended, from the senders, which go on."""
-    report = reports.get(name)
-    for peer, points in report.points.items() if report else ():
-        sender = None if alive else reports.get(peer)
-        yield sender.points.get(name, points) if sender else points
+def _points(name: str, reports: Mapping[str, Report]) -> Iterator[Points]:
+    """By sink or collector, from its own report, or from a sender that spoke later: senders outlive collectors."""
+    own = reports.get(name)
+    for peer, points in own.points.items() if own else ():
+        other = reports.get(peer)
+        yield other.points.get(name, points) if own and other and other.at > own.at else points
 
 
 def _word(step: Step, instance: Instance | None, history: History, is_ready: bool) -> str:

@@ -92,7 +92,9 @@ class Supervisord:
     def die_and_return(self) -> None:
         self._daemon.kill()
         self._daemon.wait()
+        (self._root / "sock").unlink()
         self._start()
+        wait_until((self._root / "sock").exists, "its socket")
 
     def close(self) -> None:
         self._daemon.kill()

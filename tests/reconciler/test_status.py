@@ -52,11 +52,12 @@ def test_a_sink_whose_sender_does_not_run_degrades_who_writes_to_it() -> None:
     assert "DataHeld" in [c["type"] for c in status["conditions"]]
 
 
-def test_what_a_sender_delivers_after_its_collector_ended_is_counted() -> None:
+def test_points_are_as_whoever_spoke_last_counts_them() -> None:
     own = report(ONE, points={"plant": Points(3, 1, 2)})
-    later = report(SENDER, points={"press": Points(3, 3, 0)})
+    later = report(SENDER, points={"press": Points(3, 3, 0)}, at=WALL)
+    earlier = report(SENDER, points={"press": Points(2, 1, 1)}, at=WALL - 2)
     assert shown(desired(PRESS), own, later, alive=False)[0]["points"]["queued"] == 0
-    assert shown(desired(PRESS), own, later)[0]["points"]["queued"] == 2
+    assert shown(desired(PRESS), own, earlier, alive=False)[0]["points"]["queued"] == 2
 
 
 def test_a_broken_manifest_stays_ready_and_says_where() -> None:
