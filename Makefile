@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CODE := reconciler collectors tests
 
-.PHONY: help run test check cover bench fmt lock clean
+.PHONY: help run test check cover bench storm fmt lock clean
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
 
@@ -38,6 +38,11 @@ cover: .venv/test.stamp  ## lines that no test reaches in its own process (child
 
 bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same minute
 	@$(BIN)/python -m tests.bench
+
+KILLS ?= 10000
+storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each of its steps, then KILLS at random
+	@$(BIN)/python -m tests.crashing --all
+	@$(BIN)/python -m tests.storm --kills $(KILLS)
 
 fmt: .venv/test.stamp  ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet $(CODE)

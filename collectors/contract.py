@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -265,17 +264,21 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Replace a JSON file atomically; with `durable`, on disk before it returns. Raises OSError."""
+    """Replace a JSON file atomically; with `durable`, on disk before it returns. Raises OSError.
+
+    A file has one writer, so the name of what is half written is fixed: a writer that was killed leaves at most one.
+    """
     data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

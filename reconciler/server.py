@@ -148,6 +148,7 @@ class Server:
     def close(self) -> None:
         """End the thread; open connections are cut after one second."""
         self._server.should_exit = True
-        self._thread.join(timeout=1.0)
+        if self._thread.is_alive():  # never started where the loop could not start
+            self._thread.join(timeout=1.0)
         self._server.force_exit = True
         self._socket.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ UNTERMINATED_S = 1.0
 """The same for a file without a final newline, which may be half-written."""
 REMOVED_S = 1.0
 """A name is removed after two looks, so far apart, that did not find it."""
+
+logger = logging.getLogger("daq.desired")
 
 Seen = tuple[Signature, tuple[Signature | None, ...]]
 """A manifest file and the files it was read with."""
@@ -49,12 +52,13 @@ class DirectoryReader:
     _refused: dict[str, str] = field(default_factory=dict, init=False)
     _in_force: dict[str, dict[str, Manifest]] | None = field(default=None, init=False)
     _vanished: dict[str, float] = field(default_factory=dict, init=False)
+    _unsaved: set[str] = field(default_factory=set, init=False)
     _last: Desired | None = field(default=None, init=False)
 
     def read(self, now: float) -> Desired:
         """What is wanted; `now` is monotonic seconds. Look again at `look_at`, when something has settled.
 
-        A file that is old at the first look has settled. Raises OSError where `good` cannot be written.
+        A file that is old at the first look has settled. What cannot be written to `good` is tried again.
         """
         first = self._in_force is None
         if self._in_force is None:
@@ -81,7 +85,7 @@ class DirectoryReader:
             changed |= parsed
             if look_at is not None:
                 look_ats.append(look_at)
-        if changed or self._vanished:
+        if changed or self._vanished or self._unsaved:
             files: dict[str, ManifestFile | None] = {path: f.parsed for path, f in self._files.items()}
             files |= {
                 p: ManifestFile(error=ManifestError(p, 1, 1, "file", m)) for p, m in listing.refused.items()
@@ -126,6 +130,16 @@ class DirectoryReader:
         file.read = file.seen = (signature, tuple(parsed.depends.values()))
         return None, True
 
+    def _save(self, path: str, manifests: Mapping[str, Manifest]) -> None:
+        if not self.keep:
+            return
+        self._unsaved.discard(path)
+        try:
+            Store(self.good).save(path, manifests)
+        except OSError as error:
+            logger.warning("cannot keep the good manifests of %s: %s", path, error)
+            self._unsaved.add(path)
+
     def _judged(self, files: Mapping[str, ManifestFile | None], now: float) -> Desired:
         assert self._in_force is not None
         result = admit(files, self._in_force)
@@ -135,9 +149,9 @@ class DirectoryReader:
         in_force = {
             path: {n: m for n, m in names.items() if n not in removed} for path, names in result.good.items()
         }
-        for path in in_force.keys() | self._in_force.keys():
-            if self.keep and in_force.get(path, {}) != self._in_force.get(path, {}):
-                Store(self.good).save(path, in_force.get(path, {}))
+        for path in in_force.keys() | self._in_force.keys() | self._unsaved:
+            if path in self._unsaved or in_force.get(path, {}) != self._in_force.get(path, {}):
+                self._save(path, in_force.get(path, {}))
         self._in_force = {path: names for path, names in in_force.items() if names}
         errors = tuple(sorted(e for found in result.errors.values() for e in found))
         return Desired(

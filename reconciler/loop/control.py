@@ -60,7 +60,10 @@ async def listen(state: StateDir, answer: Answer) -> asyncio.Server:
         finally:
             writer.close()
 
-    (state.root / NAME).unlink(missing_ok=True)
+    try:
+        (state.root / NAME).unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):  # not ours: it must not keep the loop from starting
+        (state.root / NAME).rename(state.root / f"{NAME}.broken")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with _address(state) as path:
         before = os.umask(0o177)

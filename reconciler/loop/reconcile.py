@@ -181,11 +181,12 @@ class Reconciler:
         self._records.save(look.histories)  # ends before acts: a crash in between must not tell them twice
         histories = dict(look.histories)
         for step in look.plan.acting:
-            histories[step.name] = self._act(step, look, histories.get(step.name, History()))
+            history = histories.get(step.name, History(boot_id=look.observed.boot_id))
+            histories[step.name] = self._act(step, look, history)
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
+        self._publish(replace(look, histories=histories))
         if look.plan.acting:
             self.processes.prune(self._referred(look.desired))
-        self._publish(replace(look, histories=histories))
 
     def stop_pass(self, reason: str = "Down") -> None:
         """Like a pass over manifests that want nothing: everything is asked to stop, then killed past its grace."""
@@ -320,6 +321,9 @@ class Reconciler:
         if step.name not in look.desired.manifests:
             spec, live = look.observed.applied[step.name].spec, look.observed.applied[step.name].live
         fingerprint = self.processes.fingerprint(spec)
+        # Remembered before the process exists: whoever finds it knows what it is, and a restart counts once.
+        started = restarts.after_start(history, manifest.digest, fingerprint, now)
+        self._records.put(step.name, started)
         try:
             self.processes.start(spec, live, base=self.desired_root.parent)
         except StartError as error:
@@ -339,7 +343,7 @@ class Reconciler:
                 jitter=jitter,
                 hold=error.reason == "ConfigurationInvalid",
             )
-        return restarts.after_start(history, manifest.digest, fingerprint, now)
+        return started
 
     # --- remembering --------------------------------------------------------------------------------------------
 

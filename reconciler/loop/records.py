@@ -4,35 +4,70 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from collectors.contract import StateDir, read_json, write_json
 from reconciler.model import History
+from reconciler.processes import state_id
 from reconciler.restarts import history_from_json, history_to_json
 
 logger = logging.getLogger("daq.records")
 
 
 class Records:
-    """The histories, in memory and on disk; only differences are written."""
+    """The histories, in memory and on disk; only differences are written.
+
+    The truth is in memory: what cannot be written (a full disk) is tried again at every save.
+    """
 
     def __init__(self, state: StateDir) -> None:
-        """Read all records. One that cannot be read is set aside as ``.broken`` and logged."""
+        """Read all records. One that cannot be read is set aside as ``.broken``, that of a copied directory ignored."""
         self._directory = state.root / "records"
-        self.histories: Mapping[str, History] = {}
-        found = {}
+        self._state_id = state_id(state)
+        self._written: dict[str, History] = {}
         for path in sorted(self._directory.glob("[!.]*.json")):
             try:
-                found[path.stem] = history_from_json(read_json(path))
+                value = read_json(path)
+                history = history_from_json(value)
+                if value.get("state_id") == self._state_id:
+                    self._written[path.stem] = history
             except (OSError, ValueError) as error:
-                logger.error("cannot read %s, set aside: %s", path, error)
-                path.replace(path.with_suffix(".broken"))
-        self.histories = found
+                _set_aside(path, error)
+        self.histories: Mapping[str, History] = dict(self._written)
 
     def save(self, histories: Mapping[str, History]) -> None:
-        """Keep `histories` from now on; a name that is missing there is forgotten. Raises OSError."""
+        """Keep `histories` from now on; a name that is missing there is forgotten."""
+        self.histories = dict(histories)
         for name, history in histories.items():
-            if self.histories.get(name) != history:
-                write_json(self._directory / f"{name}.json", history_to_json(history), durable=True)
-        for name in self.histories.keys() - histories.keys():
-            (self._directory / f"{name}.json").unlink(missing_ok=True)
-        self.histories = histories
+            if self._written.get(name) != history:
+                self._write(name, history)
+        for name in self._written.keys() - histories.keys():
+            try:
+                self._path(name).unlink(missing_ok=True)
+                del self._written[name]
+            except OSError as error:
+                logger.warning("cannot remove %s: %s", self._path(name), error)
+
+    def put(self, name: str, history: History) -> None:
+        """Keep one name's."""
+        self.save({**self.histories, name: history})
+
+    def _write(self, name: str, history: History) -> None:
+        value: dict[str, Any] = {"state_id": self._state_id, **history_to_json(history)}
+        try:
+            write_json(self._path(name), value, durable=True)
+            self._written[name] = history
+        except OSError as error:
+            logger.warning("cannot write %s, tried again at the next pass: %s", self._path(name), error)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.json"
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    logger.error("cannot read %s, set aside: %s", path, error)
+    try:
+        path.replace(path.with_suffix(".broken"))
+    except OSError as failure:
+        logger.warning("cannot set %s aside: %s", path, failure)

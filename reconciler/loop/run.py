@@ -23,6 +23,7 @@ EXIT_DOWN = 3
 
 LOOK_EVERY_S = 5.0
 REPORT_CALM_S = 0.2
+FAILED_PASS_S = 1.0
 APPLY_HAS_LOCK_S = 60.0
 
 logger = logging.getLogger("daq.loop")
@@ -92,11 +93,16 @@ class Loop:
         greeted = False
         while self._exit_code is None or (self._stopping_all and reconciler.running):
             self._wake.clear()
-            if self._stopping_all:
-                reconciler.stop_pass()
-            else:
-                reconciler.pass_once(force=self._force)
-                self._force = False
+            try:
+                if self._stopping_all:
+                    reconciler.stop_pass()
+                else:
+                    reconciler.pass_once(force=self._force)
+                    self._force = False
+            except OSError as error:  # no descriptors, no disk …: collectors run on, and so does the loop
+                logger.error("cannot finish this pass, trying again: %s", error)
+                await asyncio.sleep(FAILED_PASS_S)
+                continue
             if not greeted:
                 greeted = True
                 self._greet()

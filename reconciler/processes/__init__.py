@@ -27,6 +27,7 @@ import sys
 import time
 import uuid
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from collectors.contract import LiveFile, Report, SpecFile, StateDir, to_json, write_json
@@ -35,14 +36,14 @@ from reconciler.processes import locks, pidfd
 from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint, secrets
 from reconciler.processes.files import ChildFiles
 from reconciler.processes.following import Following
-from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir
+from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir, state_id
 from reconciler.processes.intents import Intent, Intents
 from reconciler.processes.members import Key
 from reconciler.processes.runs import Run
 from reconciler.processes.spawn import StartError, command_of, nice_of, niced, spawn
 from reconciler.processes.usage import Sampler
 
-__all__ = ["Processes", "StartError", "StateDirError", "lock_instance", "open_state_dir"]
+__all__ = ["Processes", "StartError", "StateDirError", "lock_instance", "open_state_dir", "state_id"]
 
 logger = logging.getLogger("daq.processes")
 
@@ -173,15 +174,11 @@ class Processes:
             return
         run.stopping = Stopping(now, now + policy.grace_s, reason)
         run.asked = run.asked or run.stopping
+        self._note_stop(run, sent=False)
         leader = run.leader
         for process in (leader,) if leader and run.leader_alive else run.members:
             self._following.send(run, process, signal.Signals[policy.signal])
-        intent = self._intents.by_name.get(instance.name)
-        if intent and intent.instance == instance.instance:
-            try:
-                self._intents.put(instance.name, _asked(intent, run.stopping))
-            except OSError as error:  # a full disk must not keep anything running
-                logger.warning("%s: cannot note the stop: %s", instance.name, error)
+        self._note_stop(run, sent=True)
 
     def kill(self, instance: Instance) -> None:
         """KILL every process of it, until a look finds none that was not killed. What fails is logged."""
@@ -216,6 +213,16 @@ class Processes:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
+    def _note_stop(self, run: Run, *, sent: bool) -> None:
+        """Before the signal, so that an end that nobody sees is known as wished; after it, so that it is sent once."""
+        intent = self._intents.by_name.get(run.key.name)
+        if intent is None or intent.instance != run.key.instance:
+            return
+        try:
+            self._intents.put(run.key.name, replace(intent, stopping=run.stopping, sent=sent))
+        except OSError as error:  # a full disk must not keep anything running
+            logger.warning("%s: cannot note the stop: %s", run.key.name, error)
+
     def _end(self, run: Run) -> Termination:
         exited = pidfd.reap(run.fd) if run.fd is not None else pidfd.Exit()
         now = time.monotonic()
@@ -236,7 +243,7 @@ class Processes:
         )
 
     def _unseen_ends(self, holders: Mapping[str, Holder]) -> list[Termination]:
-        """Starts of which nothing lives and whose end nobody has told, told now."""
+        """Starts of which nothing lives and whose end nobody has told, told now; not those never made."""
         unseen = [
             Termination(
                 name=name,
@@ -255,9 +262,14 @@ class Processes:
             if self._accounted.get(name) != intent.instance
             and Key(name, intent.instance) not in self._following.runs
             and name not in holders
+            and not self._unborn(name, intent)
         ]
         self._accounted.update((t.name, t.instance) for t in unseen)
         return unseen
+
+    def _unborn(self, name: str, intent: Intent) -> bool:
+        """Whether the reconciler died between intent and fork, as far as can be known: no process, no output."""
+        return intent.leader is None and self._files.log_size(name) <= intent.log_from
 
     def _write_spec(self, spec: SpecFile) -> None:
         path = self._state.spec(spec.name, spec.digest)
@@ -290,7 +302,3 @@ class Processes:
             reports=self.reports(),
             applied=applied,
         )
-
-
-def _asked(intent: Intent, stopping: Stopping) -> Intent:
-    return Intent(intent.instance, intent.digest, intent.boot_id, intent.log_from, intent.leader, stopping)

@@ -38,15 +38,23 @@ class Cache(Generic[T]):
         except FileNotFoundError:
             self._known.pop(path, None)
             return None
+        except OSError as error:  # no descriptor left …: it may be readable at the next look
+            logger.warning("cannot read %s now: %s", path, error)
+            return known[1] if (known := self._known.get(path)) else None
         self._known[path] = key, value
         return value
+
+    def paths(self) -> list[Path]:
+        """Every path that was there."""
+        return list(self._known)
 
     def _parsed(self, path: Path) -> T | None:
         try:
             return self._parse(read_json(path))
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except IsADirectoryError as error:
+            logger.warning("cannot read %s, passed over: %s", path, error)
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             logger.warning("cannot read %s, passed over: %r", path, error)
             return None
 
@@ -69,7 +77,12 @@ class ChildFiles:
         """The newest report of each name; one that speaks of another name is passed over."""
         directory = self._state.root / "reports"
         found: dict[str, Report] = {}
-        for path in directory.glob("[!.]*.json"):
+        try:
+            paths = list(directory.glob("[!.]*.json"))
+        except OSError as error:
+            logger.warning("cannot read %s now: %s", directory, error)
+            paths = self._reports.paths()
+        for path in paths:
             report = self._reports.get(path)
             if report and report.name == path.stem:
                 found[report.name] = report
@@ -79,7 +92,7 @@ class ChildFiles:
         """Bytes in the log of that name."""
         try:
             return self._state.log(name).stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return 0
 
     def tail(self, name: str, begin: int = 0) -> str:
@@ -91,7 +104,7 @@ class ChildFiles:
                 first = max(start, size - TAIL_BYTES)
                 file.seek(first)
                 text = file.read(TAIL_BYTES).decode(errors="replace")
-        except FileNotFoundError:
+        except OSError:  # none yet, or not readable now: what is said to people must not stop a pass
             return ""
         if first > start and "\n" in text.rstrip("\n"):
             text = text.partition("\n")[2]  # begin with a whole line

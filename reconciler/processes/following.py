@@ -6,6 +6,7 @@ import logging
 import select
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 
 from collectors.contract import StateDir, boot_id
 from reconciler.model import Holder, ProcessId
@@ -118,7 +119,8 @@ class Following:
         run = follow_new(key, found, leader, self.wakes)
         if intent:
             run.log_from = intent.log_from
-            run.asked = run.stopping = intent.stopping
+            if intent.sent:  # else it is asked again, if that is still wanted
+                run.asked = run.stopping = intent.stopping
         self.runs[key] = run
         return run
 
@@ -134,7 +136,7 @@ class Following:
             run.command = command  # /proc may not show it yet
             run.log_from = intent.log_from
             self.runs[key] = run
-            self._intents.put(key.name, _led(intent, leader))
+            self._intents.put(key.name, replace(intent, leader=leader))
         except OSError as error:
             logger.warning("%s: cannot follow pid %d yet: %s", key.name, pid, error)
 
@@ -156,7 +158,3 @@ class Following:
             pidfd.send(process.pid, number, is_it)
         except OSError as error:
             logger.error("%s: cannot send %s to pid %d: %s", run.key.name, number.name, process.pid, error)
-
-
-def _led(intent: Intent, leader: ProcessId) -> Intent:
-    return Intent(intent.instance, intent.digest, intent.boot_id, intent.log_from, leader, intent.stopping)

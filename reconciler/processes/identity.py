@@ -56,11 +56,22 @@ def open_state_dir(path: Path) -> StateDir:
                 "where locks prove nothing; choose a local directory with --state-dir"
             )
         state = StateDir(root)
-        if state_id(state) is None:
-            write_json(root / "id", {"id": str(uuid.uuid4()), "directory": _inode(root)}, durable=True)
+        _give_id(state)
     except OSError as error:
         raise StateDirError(f"cannot use state directory {root}: {error}") from error
     return state
+
+
+def _give_id(state: StateDir) -> None:
+    """Only one of those who open a new directory at once gives it the id that all of them then see."""
+    fd = os.open(state.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if state_id(state) is None:
+            value = {"id": str(uuid.uuid4()), "directory": _inode(state.root)}
+            write_json(state.root / "id", value, durable=True)
+    finally:
+        os.close(fd)
 
 
 def state_id(state: StateDir) -> str | None:

@@ -7,7 +7,7 @@ led.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from collectors.contract import StateDir, read_json, write_json
@@ -19,7 +19,10 @@ logger = logging.getLogger("daq.processes")
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One start; `log_from` is where its output begins, `leader` None until the child is known to run."""
+    """One start; `log_from` is where its output begins, `leader` None until the child is known to run.
+
+    `stopping` is noted before the signal goes out, `sent` after it: in between nobody knows whether it was asked.
+    """
 
     instance: str
     digest: str
@@ -27,6 +30,11 @@ class Intent:
     log_from: int = 0
     leader: ProcessId | None = None
     stopping: Stopping | None = None
+    sent: bool = False
+
+
+KNOWN = {f.name for f in fields(Intent)}
+"""Keys of a newer version are passed over."""
 
 
 class Intents:
@@ -48,9 +56,13 @@ class Intents:
         self.by_name[name] = intent
 
     def drop(self, name: str) -> None:
-        """Raises OSError."""
+        """Forget it; a file that cannot be removed is logged, and told of again by the next reconciler."""
         self.by_name.pop(name, None)
-        (self._directory / f"{name}.json").unlink(missing_ok=True)
+        path = self._directory / f"{name}.json"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot remove %s: %s", path, error)
 
     def _read(self, path: Path) -> Intent | None:
         try:
@@ -59,7 +71,7 @@ class Intents:
                 return None  # this directory is a copy
             leader, stopping = value.pop("leader"), value.pop("stopping")
             return Intent(
-                **value,
+                **{k: v for k, v in value.items() if k in KNOWN},
                 leader=ProcessId(**leader) if leader else None,
                 stopping=Stopping(**stopping) if stopping else None,
             )

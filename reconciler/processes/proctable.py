@@ -17,6 +17,9 @@ from collectors.contract import ENV_DIGEST, ENV_INSTANCE, ENV_NAME, ENV_STATE_DI
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _CHUNK = 65536
+PF_KTHREAD = 0x00200000
+LOOKS_AGAIN, LOOK_AGAIN_S = 20, 0.001
+"""A process inside execve(2), or dying, shows no environment for a moment: it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,11 @@ class _Marks:
 
     def claim(self, pid: int) -> Claim | None:
         environ = _read(f"/proc/{pid}/environ")
+        for _ in range(LOOKS_AGAIN):
+            if environ or not _in_between(pid):
+                break
+            time.sleep(LOOK_AGAIN_S)
+            environ = _read(f"/proc/{pid}/environ")
         if environ is None:
             return None
         if self.environ in environ:
@@ -132,6 +140,17 @@ class _Marks:
             if name and digest and "/" not in file:
                 return Claim(name, "", digest)
         return None
+
+
+def _in_between(pid: int) -> bool:
+    """Whether a process that shows no environment is inside execve(2), or dying with its files still open."""
+    if _read(f"/proc/{pid}/cmdline"):
+        return False
+    data = _read(f"/proc/{pid}/stat")
+    if not data:
+        return False
+    fields = data[data.rindex(b")") + 2 :].split()
+    return fields[0] not in b"ZX" and not int(fields[6]) & PF_KTHREAD
 
 
 def _read(path: str) -> bytes | None:

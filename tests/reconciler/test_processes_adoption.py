@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from collectors.contract import LiveFile, write_json
+from collectors.contract import LiveFile, read_json, write_json
 from reconciler.model import StopPolicy
 from reconciler.processes import Processes, StartError, open_state_dir
 from reconciler.processes.identity import state_id
@@ -133,15 +134,37 @@ def test_an_end_that_nobody_saw_has_no_code(plant: Plant) -> None:
     assert (end.exit_code, end.signal, end.observed_by) == (None, None, "none")
 
 
-def test_a_crash_between_intent_and_fork_is_told_as_an_unseen_end(plant: Plant) -> None:
-    plant.start("sleep", "60")
-    plant.close()
-    intent = {"instance": "i1", "digest": "d1", "boot_id": "another", "log_from": 0}
+def intended(plant: Plant, name: str, **more: Any) -> None:
+    """A start that was on disk when its reconciler died."""
+    intent = {"instance": "i1", "digest": "d1", "boot_id": "another", "log_from": 0} | more
     intent |= {"state_id": state_id(plant.state), "leader": None, "stopping": None}
-    write_json(plant.state.root / "intents" / "b.json", intent)
+    write_json(plant.state.root / "intents" / f"{name}.json", intent)
+
+
+def test_a_crash_between_intent_and_fork_is_no_end(plant: Plant) -> None:
+    intended(plant, "b")
+    plant.forget()
+    plant.look()
+    assert plant.ended == []
+
+
+def test_a_start_of_which_only_output_is_left_is_told_as_an_unseen_end(plant: Plant) -> None:
+    intended(plant, "b")
+    plant.state.log("b").parent.mkdir()
+    plant.state.log("b").write_text("hello\n")
     plant.forget()
     end = plant.wait_for_end("b")
-    assert (end.instance, end.observed_by) == ("i1", "none")
+    assert (end.instance, end.observed_by, end.tail) == ("i1", "none", "hello")
+
+
+def test_a_stop_that_was_noted_but_not_sent_is_asked_anew(plant: Plant) -> None:
+    instance = plant.start("sleep", "60")
+    intent = plant.state.root / "intents" / "a.json"
+    stopping = {"since": 1.0, "kill_at": 2.0, "reason": "Removed"}
+    write_json(intent, read_json(intent) | {"stopping": stopping, "sent": False})
+    plant.forget()
+    (found,) = plant.look()["a"]
+    assert (found.leader, found.stopping) == (instance.leader, None)
 
 
 def test_a_crash_between_fork_and_record_loses_nothing(plant: Plant) -> None:
