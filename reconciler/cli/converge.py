@@ -24,7 +24,7 @@ REPLY_GRACE_S = 5.0
 
 def diff(options: Options, names: Names = None, output: Output = "text") -> None:
     """What a pass would do, field by field. Exit 0 nothing, 1 changes, 2 error or invalid manifest."""
-    with Reconciler.reading(options.state, options.desired, options.this_node) as reconciler:
+    with Reconciler.reading(options.state, options.manifests, options.this_node) as reconciler:
         look = reconciler.look_settled()
     if unknown := set(names or ()) - {s.name for s in look.plan.steps}:
         _fail(f"cannot show {', '.join(sorted(unknown))}: no manifest and no process of that name")
@@ -58,7 +58,7 @@ def apply(
         reply = ask(options.state, request, seconds + REPLY_GRACE_S)
     except UnreachableError:
         try:
-            with Reconciler.owning(options.state, options.desired, options.this_node) as reconciler:
+            with Reconciler.owning(options.state, options.manifests, options.this_node) as reconciler:
                 reply = reconciler.apply(force=force, timeout_s=seconds)
         except StateDirError as error:
             _fail(str(error))
@@ -80,7 +80,7 @@ def down(options: Options, timeout: Timeout = "60s") -> None:
         reply = ask(options.state, {"op": "down", "timeout_s": seconds}, seconds + REPLY_GRACE_S)
     except UnreachableError:
         try:
-            with Reconciler.owning(options.state, options.desired, options.this_node) as reconciler:
+            with Reconciler.owning(options.state, options.manifests, options.this_node) as reconciler:
                 reply = reconciler.stop_all(timeout_s=seconds)
         except StateDirError as error:
             _fail(str(error))
