@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -133,13 +134,13 @@ class GitReader:
     # --- beside the passes ------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="daq-git-", ignore_cleanup_errors=True) as temporary:
+        with nullcontext(self._directory) if self._keep else _temporary() as place:
             mirror: Mirror | None = None
             while not self._ending:
                 self._wake.clear()
                 asked, force = self._asked, self._force
                 try:
-                    mirror = mirror or self._open(Path(temporary))
+                    mirror = mirror or self._open(Path(place))
                     self._attempt(mirror, force=force)
                 except (GitError, OSError) as error:
                     self._tell(
@@ -151,20 +152,19 @@ class GitReader:
                 if self._asked == asked:
                     self._wake.wait(self._remote.pull_s)
 
-    def _open(self, temporary: Path) -> Mirror:
+    def _open(self, place: Path) -> Mirror:
         """The mirror, with its last revision in force. Raises GitError or OSError."""
         kept = self._directory / "mirror"
         local = self._remote.local
         trusted = [local, local / ".git", local.resolve(), local.resolve() / ".git"] if local else []
-        directory = kept if self._keep else temporary / "mirror"
-        self._git = Git(directory, temporary / "config", trusted)
+        self._git = Git(place / "mirror", place / "config", trusted)
         if self._keep:
             self._checkouts.clear_unfinished()
             mirror = Mirror(self._git, self._remote)
             applied = mirror.kept()
         else:
             mirror = Mirror(self._git, self._remote, kept / "objects")
-            applied = Repository(Git(kept, temporary / "other")).kept() if kept.exists() else None
+            applied = Repository(Git(kept, place / "other")).kept() if kept.exists() else None
         if applied:
             try:
                 self._admit(mirror, applied, self._news.source)
@@ -246,6 +246,10 @@ def admitted(repository: Repository, revision: str, path: str, parsed: Parsed | 
         return admit_commit(tree, parsed)
     except FileNotFoundError as error:
         raise GitError(f"cannot take revision {revision[:12]}: {error.strerror}") from error
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="daq-git-", ignore_cleanup_errors=True)
 
 
 def _needs_checkout(manifest: Manifest) -> bool:

@@ -97,7 +97,6 @@ class Loop:
                 reconciler.stop_pass()
             else:
                 reconciler.pass_once(force=self._force)
-                self._force = False
             if not greeted:
                 greeted = True
                 self._greet()
@@ -142,8 +141,11 @@ class Loop:
         """Look now; answer when converged, refused or out of time."""
         reconciler = self._reconciler
         reconciler.note_actions(force=force)
-        self._force = force
-        await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
+        self._force = force  # for as long as it takes: what was forced may first have to be fetched
+        try:
+            await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
+        finally:
+            self._force = False
         return reconciler.outcome()
 
     async def _down(self, timeout_s: float) -> Mapping[str, Any]:
