@@ -94,7 +94,7 @@ class GitReader:
 
     def read(self, now: float) -> Desired:
         """What is wanted; never waits. `now` is monotonic seconds."""
-        if self._thread is None:
+        if not (self._thread and self._thread.is_alive()) and not self._ending:
             self._thread = threading.Thread(target=self._follow, name="git", daemon=True)
             self._thread.start()
         waiting = self._answered < self._asked
@@ -207,7 +207,7 @@ class GitReader:
         if self._rejected and self._rejected.revision == revision:
             raise self._rejected
         admission = admitted(mirror, revision, remote.path, self._parsed)
-        if admission.errors:
+        if any(admission.errors.values()):
             raise _RejectedError(revision, admission)
         manifests = admission.manifests
         if self._keep:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from collectors.contract import monotonic
 from reconciler.gitsource import GitReader, Remote, WorkTreeReader
 from reconciler.model import Desired
 from tests.repository import Repository, key_of
@@ -111,7 +112,7 @@ def test_a_broken_commit_changes_nothing_and_is_told(world: World) -> None:
     assert names(desired) == {"a", "b"}
     assert desired.manifests["a"].spec["interval"] == "1s"
     assert (desired.source.applied, desired.source.attempted) == (good, bad)
-    assert str(desired.source.error).startswith(f"cannot take revision {bad[:12]}: b.yaml:1:")
+    assert str(desired.source.error).startswith(f"cannot take revision {bad[:12]}: b.yaml:")
     assert desired.errors
     again = world.settle()
     assert (again.errors, again.source.error) == (desired.errors, desired.source.error)
@@ -319,7 +320,7 @@ def test_a_directory_in_a_repository_says_its_revision_and_whether_it_differs(tm
     reader = WorkTreeReader(repository.root / "desired", tmp_path / "good")
 
     def told() -> tuple[str | None, bool | None]:
-        source = reader.read(1000.0).source
+        source = reader.read(monotonic()).source
         return source.applied, source.dirty
 
     try:
