@@ -6,7 +6,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +70,8 @@ class GitReader:
         self._ending = False
         self._asked = self._answered = 0
         self._force = False
+        self._kept: frozenset[str] = frozenset()
+        self._coming: str | None = None
         if keep:
             self._ring()
 
@@ -117,10 +119,13 @@ class GitReader:
         self._asked += 1
         self._wake.set()
 
-    def prune(self, used: Collection[str]) -> None:
+    def prune(self, used: frozenset[str]) -> None:
         """Remove checkouts that are neither in force nor hold a directory of `used`."""
-        current = {self._checkouts.of(n.source.applied or "none") for n in (self._taken, self._news)}
-        self._checkouts.prune([*map(Path, used), *current])
+        current = (self._coming, self._taken.source.applied, self._news.source.applied)
+        keep = used | {str(self._checkouts.of(revision)) for revision in current if revision}
+        if keep != self._kept:
+            self._kept = keep
+            self._checkouts.prune(list(map(Path, keep)))
 
     def close(self) -> None:
         """End following; git is killed if it is at work."""
@@ -212,6 +217,7 @@ class GitReader:
         manifests = admission.manifests
         if self._keep:
             if any(map(_needs_checkout, manifests.values())):
+                self._coming = revision  # not to be pruned before it is in force
                 self._checkouts.make(mirror, revision)
             mirror.keep(revision)
         verified = True if remote.signers else None

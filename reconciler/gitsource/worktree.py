@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class WorkTreeReader:
     def refresh(self, *, force: bool = False) -> None:
         """Nothing to fetch: every read is fresh."""
 
-    def prune(self, used: Collection[str]) -> None:
+    def prune(self, used: frozenset[str]) -> None:
         """Nothing to remove."""
 
     def close(self) -> None:

@@ -190,7 +190,8 @@ class Reconciler:
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         if look.plan.acting:
             self.processes.prune(self._referred(look.desired))
-            self.reader.prune([a.spec.directory for a in look.observed.applied.values()])
+        if look.observed.complete:
+            self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
         self._publish(replace(look, histories=histories))
 
     def stop_pass(self, reason: str = "Down") -> None:
@@ -288,7 +289,7 @@ class Reconciler:
                 problems.append(f"{step.name}: {step.message}")
         done = list(self._done)
         return {
-            "converged": self.document["converged"],
+            "converged": self.document["converged"] and not refused,
             "refused": refused,
             "done": done,
             "problems": problems,

@@ -226,9 +226,9 @@ def test_a_checkout_is_whole_read_only_and_kept_while_it_is_used(world: World) -
     second = world.repository.commit({"bin/gw": "two\n"})
     world.settle()
     assert (world.reader.base.name, (world.reader.base / "bin" / "gw").read_text()) == (second, "two\n")
-    world.reader.prune([used])
+    world.reader.prune(frozenset({used}))
     assert (checkout / "bin" / "gw").read_text() == "one\n"
-    world.reader.prune([])
+    world.reader.prune(frozenset())
     assert not checkout.exists()
     assert world.reader.base.exists()
 
