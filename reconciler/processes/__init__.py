@@ -102,10 +102,7 @@ class Processes:
 
     def sample(self) -> None:
         """Measure CPU and memory of all that was found at the last look; instances carry it from now on."""
-        try:
-            self._sampler.sample(self._following.runs.values())
-        except OSError as error:
-            logger.warning("cannot measure processes: %s", error)
+        self._sampler.sample(self._following.runs.values())
 
     def applied(self, name: str, digest: str) -> Applied | None:
         """What that digest of `name` was given; None where the files are gone."""
