@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from collectors.contract import parse_duration
 from reconciler import diff as differences
 from reconciler.cli.options import Options
+from reconciler.compare import compare
+from reconciler.gitsource import GitError, commits, desired_at, newest
 from reconciler.loop.control import UnreachableError, ask
 from reconciler.loop.reconcile import Reconciler
+from reconciler.model import Desired, Plan
 from reconciler.processes import StateDirError
 
 Names = Annotated[list[str] | None, typer.Argument(help="Only these.", show_default=False)]
@@ -22,23 +25,54 @@ Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How
 REPLY_GRACE_S = 5.0
 
 
-def diff(options: Options, names: Names = None, output: Output = "text") -> None:
+def diff(
+    options: Options,
+    names: Names = None,
+    output: Output = "text",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="REF", help="Compare commits instead, from this one.", show_default=False
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="REF", help="With --from: to this commit. Default: HEAD, or --branch."),
+    ] = None,
+) -> None:
     """What a pass would do, field by field. Exit 0 nothing, 1 changes, 2 error or invalid manifest."""
-    with Reconciler.reading(options.state, options.desired, options.this_node) as reconciler:
-        look = reconciler.look_settled()
-    if unknown := set(names or ()) - {s.name for s in look.plan.steps}:
+    if to and not since:
+        _fail("cannot compare with --to alone; write --from REF --to REF")
+    if since:
+        plan, desired = _between(options, since, to)
+    else:
+        with Reconciler.reading(options.state, options.manifests, options.this_node) as reconciler:
+            look = reconciler.look_settled()
+        plan, desired = look.plan, look.desired
+    if unknown := set(names or ()) - {s.name for s in plan.steps}:
         _fail(f"cannot show {', '.join(sorted(unknown))}: no manifest and no process of that name")
     if output == "json":
-        typer.echo(
-            json.dumps(differences.as_json(look.plan, look.desired, names), ensure_ascii=False, indent=2)
-        )
+        typer.echo(json.dumps(differences.as_json(plan, desired, names), ensure_ascii=False, indent=2))
     else:
-        typer.echo(differences.as_text(look.plan, look.desired, names), nl=False)
-    for error in look.desired.errors:
-        typer.echo(str(error), err=True)
-    if look.desired.errors or look.desired.unread:
+        typer.echo(differences.as_text(plan, desired, names), nl=False)
+    problems = [str(e) for e in desired.errors] or [desired.source.error or ""]
+    for problem in filter(None, problems):
+        typer.echo(problem, err=True)
+    if desired.errors or desired.unread or desired.source.error:
         raise typer.Exit(2)
-    raise typer.Exit(differences.exit_code(look.plan, names))
+    raise typer.Exit(differences.exit_code(plan, names))
+
+
+def _between(options: Options, since: str, to: str | None) -> tuple[Plan, Desired]:
+    """What the way from one commit to another changes, and what the latter wants."""
+    manifests = options.manifests
+    try:
+        with commits(manifests) as (repository, path):
+            before = desired_at(repository, since, path)
+            after = desired_at(repository, to or newest(manifests), path)
+    except GitError as error:
+        _fail(str(error))
+    return compare(before, after), after
 
 
 def apply(
@@ -58,7 +92,7 @@ def apply(
         reply = ask(options.state, request, seconds + REPLY_GRACE_S)
     except UnreachableError:
         try:
-            with Reconciler.owning(options.state, options.desired, options.this_node) as reconciler:
+            with Reconciler.owning(options.state, options.manifests, options.this_node) as reconciler:
                 reply = reconciler.apply(force=force, timeout_s=seconds)
         except StateDirError as error:
             _fail(str(error))
@@ -80,7 +114,7 @@ def down(options: Options, timeout: Timeout = "60s") -> None:
         reply = ask(options.state, {"op": "down", "timeout_s": seconds}, seconds + REPLY_GRACE_S)
     except UnreachableError:
         try:
-            with Reconciler.owning(options.state, options.desired, options.this_node) as reconciler:
+            with Reconciler.owning(options.state, options.manifests, options.this_node) as reconciler:
                 reply = reconciler.stop_all(timeout_s=seconds)
         except StateDirError as error:
             _fail(str(error))
@@ -106,6 +140,6 @@ def _seconds(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
-def _fail(message: str, code: int = 2) -> Any:
+def _fail(message: str, code: int = 2) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(code)

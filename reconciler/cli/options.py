@@ -8,11 +8,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from posixpath import normpath
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from collectors.contract import StateDir
+from collectors.contract import StateDir, parse_duration
+from reconciler.gitsource import Remote
 from reconciler.model import Node
 
 DEFAULT_LISTEN = "127.0.0.1:8000"
@@ -26,6 +28,32 @@ class Options:
     desired: Annotated[Path, typer.Option(envvar="DAQ_DESIRED", help="Directory of the manifests.")] = Path(
         "desired"
     )
+    git: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DAQ_GIT",
+            metavar="REPO",
+            help="Take manifests from commits of this repository (path or URL) only.",
+            show_default=False,
+        ),
+    ] = None
+    branch: Annotated[str, typer.Option(envvar="DAQ_BRANCH", help="With --git: which branch.")] = "main"
+    path: Annotated[
+        str, typer.Option(envvar="DAQ_PATH", metavar="DIR", help="With --git: directory of the manifests.")
+    ] = "desired"
+    pull: Annotated[
+        str,
+        typer.Option(envvar="DAQ_PULL", metavar="DURATION", help="With --git: fetch so often."),
+    ] = "60s"
+    verify_signatures: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DAQ_VERIFY_SIGNATURES",
+            metavar="FILE",
+            help="With --git: take only commits signed by an SSH key in this file of allowed signers.",
+            show_default=False,
+        ),
+    ] = None
     state_dir: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +90,26 @@ class Options:
             here = Path(".daq").exists() or Path("desired").exists()
             chosen = Path(".daq") if here else SYSTEM_STATE_DIR
         return StateDir(chosen.resolve())
+
+    @property
+    def manifests(self) -> Path | Remote:
+        """Where manifests come from. Raises typer.BadParameter."""
+        if self.git is None:
+            if self.verify_signatures:
+                raise typer.BadParameter(
+                    "--verify-signatures needs --git: files of a directory bear no signature"
+                )
+            return self.desired
+        try:
+            pull_s = parse_duration(self.pull)
+        except ValueError as error:
+            raise typer.BadParameter(f"--pull: {error}") from None
+        path = normpath(self.path)
+        if path.startswith(("/", "..")):
+            raise typer.BadParameter(
+                f"--path {self.path!r} lies outside the repository; write it from its top"
+            )
+        return Remote(self.git, self.branch, path, pull_s, self.verify_signatures)
 
     @property
     def this_node(self) -> Node:

@@ -28,7 +28,7 @@ def run(
         code = asyncio.run(
             run_loop(
                 options.state,
-                options.desired,
+                options.manifests,
                 options.this_node,
                 options.listen_address,
                 stop_on_exit=stop_on_exit,

@@ -61,7 +61,7 @@ def read_status(options: Options) -> Mapping[str, Any]:
             typer.echo(f"cannot read {state.root / 'status.json'}: {error}", err=True)
             raise typer.Exit(2) from None
         return document
-    with Reconciler.reading(state, options.desired, options.this_node) as reconciler:
+    with Reconciler.reading(state, options.manifests, options.this_node) as reconciler:
         return reconciler.describe(reconciler.look_settled())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.desired.admission import admit
 from reconciler.desired.document import ManifestFile, parse_file
-from reconciler.desired.tree import Tree
+from reconciler.desired.tree import DirectoryTree
 from reconciler.model import Manifest, ManifestError
 
 PORTS = {"modbus": 502, "melsec": 5000}
@@ -39,7 +39,7 @@ def check(paths: Sequence[Path], root: Path) -> tuple[dict[str, Manifest], list[
 def _check(
     root: Path, only: str | None, *, alone: bool = False
 ) -> tuple[Mapping[str, Manifest], list[ManifestError]]:
-    tree = Tree(root)
+    tree = DirectoryTree(root)
     listing = tree.list()
     files: dict[str, ManifestFile | None] = {
         path: ManifestFile(error=ManifestError(path, 1, 1, "file", why))

@@ -11,7 +11,7 @@ from typing import Any
 from collectors.contract import Kind, check_spec
 from reconciler.desired.pointtable import Row, TableError, parse_table
 from reconciler.desired.sentences import KINDS, Steps, nearest, schema_problems
-from reconciler.desired.tree import Signature, Tree, sha256_of, signature_of
+from reconciler.desired.tree import Signature, Tree
 from reconciler.desired.yamltext import Document, Place, YamlError, parse_documents
 from reconciler.digest import digest, normal
 from reconciler.manifest import manifest_of
@@ -143,8 +143,8 @@ class _Reading:
         for i, written in enumerate(spec.get("configFiles", ())):
             file = self.tree.config(written)
             try:
-                self.depends[file] = signature_of(file.stat())
-                found[written] = sha256_of(file)
+                self.depends[file] = self.tree.signature(file)
+                found[written] = self.tree.sha256(file)
             except OSError as error:
                 self.depends[file] = None
                 self.wrong(("spec", "configFiles", i), f"cannot read {written}: {error.strerror}")
@@ -169,11 +169,11 @@ class _Reading:
         steps: Steps = ("spec", "tagsFrom", index)
         path = normpath(PurePosixPath(self.path).parent / written)
         if path.startswith(("../", "/")):
-            self.wrong(steps, f"cannot read {written}: it lies outside {self.tree.root.resolve().name}/")
+            self.wrong(steps, f"cannot read {written}: it lies outside {self.tree.name}/")
             return []
-        file = self.tree.root / path
+        file = self.tree.table(path)
         try:
-            self.depends[file] = signature_of(file.stat())
+            self.depends[file] = self.tree.signature(file)
             data = self.tree.read(path)
         except OSError as error:
             self.depends.setdefault(file, None)

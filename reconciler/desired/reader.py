@@ -12,7 +12,7 @@ from pathlib import Path
 from reconciler.desired.admission import admit
 from reconciler.desired.document import ManifestFile, parse_file
 from reconciler.desired.store import Store
-from reconciler.desired.tree import Signature, Tree, signature_of
+from reconciler.desired.tree import DirectoryTree, Signature, signature_of
 from reconciler.model import Desired, Manifest, ManifestError, Source
 
 QUIET_S = 0.02
@@ -63,7 +63,7 @@ class DirectoryReader:
         first = self._in_force is None
         if self._in_force is None:
             self._in_force = Store(self.good).load()
-        tree = Tree(self.root)
+        tree = DirectoryTree(self.root)
         try:
             listing = tree.list()
         except OSError as error:
@@ -97,7 +97,7 @@ class DirectoryReader:
         return replace(self._last, look_at=min(look_ats, default=None))
 
     def _look(
-        self, tree: Tree, path: str, signature: Signature, now: float, first: bool
+        self, tree: DirectoryTree, path: str, signature: Signature, now: float, first: bool
     ) -> tuple[float | None, bool]:
         """When this file wants another look, and whether it was read anew."""
         file = self._files.get(path)

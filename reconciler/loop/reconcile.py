@@ -16,7 +16,7 @@ from typing import Any
 from collectors.contract import SpecFile, StateDir, monotonic, read_json
 from reconciler import __version__, restarts
 from reconciler.changes import live_file
-from reconciler.desired import DirectoryReader
+from reconciler.gitsource import Remote, reader_of
 from reconciler.loop.control import answers
 from reconciler.loop.records import Records
 from reconciler.model import (
@@ -59,14 +59,13 @@ class Look:
 class Reconciler:
     """Brings the plant of one state directory to what the manifests say, pass by pass."""
 
-    def __init__(self, state: StateDir, desired_root: Path, node: Node, *, owner: bool) -> None:
+    def __init__(self, state: StateDir, manifests: Path | Remote, node: Node, *, owner: bool) -> None:
         self.state = state
-        self.desired_root = desired_root.absolute()
         self.processes = Processes(state)
         self.publisher = Publisher(state)
         self.document: Mapping[str, Any] = {}
         self._node = node
-        self._reader = DirectoryReader(self.desired_root, state.root / "good", keep=owner)
+        self.reader = reader_of(manifests, state.root, keep=owner)
         self._records = Records(state)
         self._pid = os.getpid() if owner else None
         self._started_at = time.time()
@@ -79,29 +78,34 @@ class Reconciler:
     @classmethod
     @contextmanager
     def owning(
-        cls, state: StateDir, desired: Path, node: Node, *, wait_s: float = 0.0
+        cls, state: StateDir, manifests: Path | Remote, node: Node, *, wait_s: float = 0.0
     ) -> Iterator[Reconciler]:
         """The only reconciler of a state directory; its lock is waited for, `wait_s` at most. Raises StateDirError."""
         state = open_state_dir(state.root)
         lock = _lock(state, wait_s)
         try:
-            reconciler = cls(state, desired, node, owner=True)
+            reconciler = cls(state, manifests, node, owner=True)
             try:
                 yield reconciler
             finally:
-                reconciler.processes.close()
+                reconciler.close()
         finally:
             os.close(lock)
 
     @classmethod
     @contextmanager
-    def reading(cls, state: StateDir, desired: Path, node: Node) -> Iterator[Reconciler]:
+    def reading(cls, state: StateDir, manifests: Path | Remote, node: Node) -> Iterator[Reconciler]:
         """One that only looks: it writes nothing and may stand beside the owner."""
-        reconciler = cls(state, desired, node, owner=False)
+        reconciler = cls(state, manifests, node, owner=False)
         try:
             yield reconciler
         finally:
-            reconciler.processes.close()
+            reconciler.close()
+
+    def close(self) -> None:
+        """Let go of all processes and stop reading; the processes live on."""
+        self.processes.close()
+        self.reader.close()
 
     # --- looking ------------------------------------------------------------------------------------------------
 
@@ -111,7 +115,7 @@ class Reconciler:
         if now - self._looked > GAP_S:
             self._passes_since = now
         self._looked = now
-        desired = self._reader.read(now)
+        desired = self.reader.read(now)
         if now - self._sampled >= SAMPLE_EVERY_S:
             self._sampled = now
             self.processes.sample()
@@ -137,6 +141,7 @@ class Reconciler:
 
     def look_settled(self) -> Look:
         """A look at manifests that nobody is about to change: what is half-written or just removed is waited for."""
+        self.reader.refresh()
         while True:
             look = self.look()
             if look.desired.look_at is None:
@@ -187,6 +192,8 @@ class Reconciler:
         self._publish(replace(look, histories=histories))
         if look.plan.acting:
             self.processes.prune(self._referred(look.desired))
+        if look.observed.complete:
+            self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
 
     def stop_pass(self, reason: str = "Down") -> None:
         """Like a pass over manifests that want nothing: everything is asked to stop, then killed past its grace."""
@@ -202,7 +209,7 @@ class Reconciler:
 
     def apply(self, *, force: bool, timeout_s: float) -> Mapping[str, Any]:
         """Passes until settled or out of time; returns :meth:`outcome`."""
-        self.note_actions()
+        self.note_actions(force=force)
         self._pass_until(lambda: self.settled, timeout_s, lambda: self.pass_once(force=force))
         return self.outcome()
 
@@ -262,18 +269,20 @@ class Reconciler:
         on_their_way = any(
             s["status"] in ("starting", "stopping", "crashed") for s in self._statuses.values()
         )
-        return bool(look.plan.refusal or look.desired.errors or look.desired.unread) and not on_their_way
+        stuck = look.plan.refusal or look.desired.errors or look.desired.unread or look.desired.source.error
+        return bool(stuck) and not on_their_way
 
-    def note_actions(self) -> None:
-        """Begin to collect what passes do, for :meth:`outcome`."""
+    def note_actions(self, *, force: bool = False) -> None:
+        """Begin to collect what passes do, for :meth:`outcome`, and look for new manifests now."""
         self._done = []
+        self.reader.refresh(force=force)
 
     def outcome(self) -> Mapping[str, Any]:
         """What was done since :meth:`note_actions`, and what stands in the way."""
         assert self._look is not None
         desired, refusal = self._look.desired, self._look.plan.refusal
         problems = [str(e) for e in desired.errors]
-        problems += [desired.unread] if desired.unread else []
+        problems += [t for t in (desired.unread or desired.source.error,) if t and not problems]
         problems += [f"refused: {refusal.message}: {', '.join(refusal.names)}"] if refusal else []
         refused = bool(problems)
         for step in self._look.plan.steps:
@@ -281,7 +290,7 @@ class Reconciler:
                 problems.append(f"{step.name}: {step.message}")
         done = list(self._done)
         return {
-            "converged": self.document["converged"],
+            "converged": self.document["converged"] and not refused,
             "refused": refused,
             "done": done,
             "problems": problems,
@@ -325,7 +334,7 @@ class Reconciler:
         started = restarts.after_start(history, manifest.digest, fingerprint, now)
         self._records.put(step.name, started)
         try:
-            self.processes.start(spec, live, base=self.desired_root.parent)
+            self.processes.start(spec, live, base=self.reader.base)
         except StartError as error:
             if error.reason == "LockHeld":
                 return history
@@ -385,7 +394,7 @@ class Reconciler:
         self.publisher.publish(self.document, look.now)
 
     def _spec_file(self, manifest: Manifest) -> SpecFile:
-        directory = (self.desired_root / manifest.path).parent
+        directory = (self.reader.root / manifest.path).parent
         return SpecFile(
             manifest.kind, manifest.name, manifest.digest, manifest.given, self._node.name, str(directory)
         )

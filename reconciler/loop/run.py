@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, monotonic
+from reconciler.gitsource import Remote
 from reconciler.loop.control import listen
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
@@ -31,7 +32,7 @@ logger = logging.getLogger("daq.loop")
 
 async def run_loop(
     state: StateDir,
-    desired: Path,
+    manifests: Path | Remote,
     node: Node,
     address: tuple[str, int] | None,
     *,
@@ -39,7 +40,7 @@ async def run_loop(
     say: Callable[[str], None],
 ) -> int:
     """Run until SIGTERM, SIGINT or `daq down`; returns the exit code. Raises StateDirError or OSError at the start."""
-    with Reconciler.owning(state, desired, node, wait_s=APPLY_HAS_LOCK_S) as reconciler:
+    with Reconciler.owning(state, manifests, node, wait_s=APPLY_HAS_LOCK_S) as reconciler:
         server = Server(reconciler.publisher, *address) if address else None
         try:
             return await Loop(reconciler, server, say).run(stop_on_exit=stop_on_exit)
@@ -69,7 +70,7 @@ class Loop:
         events.add_signal_handler(signal.SIGHUP, self._hang_up)
         events.add_reader(reconciler.processes.fileno(), self._wake.set)
         hints = [
-            events.create_task(watch(reconciler.desired_root, self._wake.set)),
+            events.create_task(watch(reconciler.reader.watched, self._wake.set)),
             events.create_task(
                 watch(reconciler.state.root / "reports", self._read_reports, calm_s=REPORT_CALM_S)
             ),
@@ -98,7 +99,6 @@ class Loop:
                     reconciler.stop_pass()
                 else:
                     reconciler.pass_once(force=self._force)
-                    self._force = False
             except OSError as error:  # no descriptors, no disk …: collectors run on, and so does the loop
                 logger.error("cannot finish this pass, trying again: %s", error)
                 await asyncio.sleep(FAILED_PASS_S)
@@ -146,9 +146,12 @@ class Loop:
     async def _apply(self, force: bool, timeout_s: float) -> Mapping[str, Any]:
         """Look now; answer when converged, refused or out of time."""
         reconciler = self._reconciler
-        reconciler.note_actions()
-        self._force = force
-        await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
+        reconciler.note_actions(force=force)
+        self._force = force  # for as long as it takes: what was forced may first have to be fetched
+        try:
+            await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
+        finally:
+            self._force = False
         return reconciler.outcome()
 
     async def _down(self, timeout_s: float) -> Mapping[str, Any]:

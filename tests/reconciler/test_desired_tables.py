@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.desired.document import parse_file
 from reconciler.desired.pointtable import TableError, parse_table
-from reconciler.desired.tree import Tree
+from reconciler.desired.tree import DirectoryTree
 
 TABLE = "name,address,type,scale,title\ntemp,40001.10,int16,0.1,温度\n"
 TAG = {"name": "temp", "address": "40001.10", "type": "int16", "scale": 0.1, "title": "温度"}
@@ -76,6 +76,6 @@ kind: Collector
 metadata: {{name: a}}
 spec: {{type: modbus, devices: [{{host: h}}], tagsFrom: [{written}]}}
 """
-    (candidate,) = parse_file(Tree(root), "a.yaml", text.encode()).candidates
+    (candidate,) = parse_file(DirectoryTree(root), "a.yaml", text.encode()).candidates
     assert candidate.manifest is None
     assert "it lies outside desired/" in candidate.errors[0].message
