@@ -6,11 +6,11 @@ cannot be seen whole is not touched, and a start happens only where nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from reconciler.case import Case, first_sign, owed, selects, trouble
+from reconciler.case import Case, first_sign, owed, pause_in_force, selects, trouble
 from reconciler.changes import changes, live_changes, live_file
 from reconciler.manifest import last_good
 from reconciler.model import (
@@ -42,15 +42,16 @@ def plan(
     node: Node,
     passes_since: float,
     pauses: Mapping[str, Pause] = NOTHING,
+    restarts: Mapping[str, Collection[str]] = NOTHING,
     fingerprints: Mapping[str, str] = NOTHING,
     force: bool = False,
 ) -> Plan:
     """Decide for every name that is wanted, alive or due to be restarted, in name order.
 
     `now` and `passes_since` are monotonic seconds, `wall` epoch seconds; passes were uninterrupted since
-    `passes_since`. `history` must be of this boot (see restarts.in_boot). `fingerprints`, by name, are of
-    the files and variables a manifest refers to. `force` passes the prune guard, but not
-    where the manifests are unread.
+    `passes_since`. `history` must be of this boot (see restarts.in_boot). `restarts` names the instances that
+    somebody asked to have replaced. `fingerprints`, by name, are of the files and variables a manifest refers
+    to. `force` passes the prune guard, but not where the manifests are unread.
     """
     alive = {name for name, instances in observed.instances.items() if instances}
     running = alive | {name for name, past in history.items() if past.next_start is not None}
@@ -63,12 +64,13 @@ def plan(
     cases = (
         Case(
             name=name,
-            manifest=known.get(name),
+            manifest=_planned(name, known, observed, pauses.get(name), wall),
             unwanted=unwanted.get(name, ("Removed", "its manifest is gone")),
             desired=desired,
             observed=observed,
             history=history.get(name, History()),
-            pause=pauses.get(name),
+            pause=pause_in_force(pauses.get(name), wall),
+            replaced=restarts.get(name, ()),
             refused=refusal.message if refusal and name in refused else None,
             owed=owed(name, observed) if name in known and known[name].kind == "Sink" else None,
             fingerprint=fingerprints.get(name, ""),
@@ -85,6 +87,15 @@ def plan(
 def decide(case: Case) -> Step:
     """The first answer."""
     return next(step for question in QUESTIONS if (step := question(case)) is not None)
+
+
+def _planned(
+    name: str, known: Mapping[str, Manifest], observed: Observed, pause: Pause | None, wall: float
+) -> Manifest | None:
+    """What a name is planned as: while it is paused, what it ran with last."""
+    if pause_in_force(pause, wall) and name in observed.applied:
+        return last_good(observed.applied[name])
+    return known.get(name)
 
 
 def _unwanted(name: str, desired: Desired, node: Node) -> tuple[str, str] | None:
@@ -139,14 +150,15 @@ def past_grace(case: Case) -> Step | None:
 
 
 def paused(case: Case) -> Step | None:
-    """Did somebody pause it?"""
+    """Did somebody pause it? One that crashes meanwhile is restarted as it was, unless it shall be stopped."""
     pause = case.pause
-    if pause is None or case.wall >= pause.until_at:
+    if pause is None:
         return None
-    message = f"paused by {pause.who}: {pause.why}"
     if pause.stopped and case.instances:
-        return _end(case, "Paused", message)
-    return case.rest("paused", "Paused", message, until=case.now + pause.until_at - case.wall)
+        return _end(case, "Paused", pause.sentence)
+    if not pause.stopped and not case.instances and case.history.next_start is not None:
+        return None
+    return case.rest("paused", "Paused", pause.sentence, until=case.now + pause.until_at - case.wall)
 
 
 def duplicate(case: Case) -> Step | None:
@@ -189,6 +201,14 @@ def wrong(case: Case) -> Step | None:
     else:
         reason, message = "DigestChanged", "its manifest changed"
     return case.step(Action.STOP, "restart", reason, message, instances=case.calm, changes=_changes(case))
+
+
+def restart_asked(case: Case) -> Step | None:
+    """Did somebody ask to have what runs restarted?"""
+    old = tuple(i for i in case.calm if i.instance in case.replaced)
+    if not old:
+        return None
+    return case.step(Action.STOP, "restart", "RestartAsked", "daq restart asked for it", instances=old)
 
 
 def sick(case: Case) -> Step | None:
@@ -293,6 +313,7 @@ QUESTIONS: tuple[Callable[[Case], Step | None], ...] = (
     draining,
     unwanted,
     wrong,
+    restart_asked,
     sick,
     outdated,
     right,
