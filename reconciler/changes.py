@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from reconciler.digest import split
 from reconciler.model import Applied, Change, Desired, LiveFile, Manifest
 
 HIDDEN = "changed"
@@ -14,22 +13,20 @@ SECRET_KEYS = frozenset({"password", "token", "privateKey"})
 
 def live_file(desired: Desired, manifest: Manifest) -> LiveFile:
     """The live part of a manifest, as its process must find it in ``live/<name>.json``."""
-    _, live, texts = split(manifest.kind, manifest.spec)
     metadata = {
         "title": manifest.title,
         "labels": dict(manifest.labels),
         "annotations": dict(manifest.annotations),
     }
-    return LiveFile(desired.sinks_of(manifest), live, texts, metadata)
+    return LiveFile(desired.sinks_of(manifest), manifest.live, manifest.texts, metadata)
 
 
 def changes(applied: Applied | None, manifest: Manifest, live: LiveFile) -> tuple[Change, ...]:
     """What differs, in order of fields; () where nothing is known of what was applied."""
     if applied is None:
         return ()
-    restart, _, _ = split(manifest.kind, manifest.spec)
     return (
-        *_differences("spec", applied.spec.spec, restart, "restart"),
+        *_differences("spec", applied.spec.spec, manifest.given, "restart"),
         *live_changes(applied, live),
     )
 

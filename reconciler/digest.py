@@ -61,15 +61,14 @@ def normal(value: Any, key: str = "") -> Any:
 def split(
     kind: Kind, spec: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, str]]]:
-    """A spec as the part that needs a restart, the part that does not, and the texts of each tag by its name.
+    """A normal spec as the part that needs a restart, the part that does not, and the texts of each tag by its name.
 
     ``state`` is in neither: it says whether there is a process, not which. All of a Sink needs a restart.
     """
-    written: dict[str, Any] = normal(spec)
     if kind == "Sink":
-        return written, {}, {}
-    live = {key: written[key] for key in LIVE if key in written}
-    restart = {key: value for key, value in written.items() if key not in live and key != "state"}
+        return dict(spec), {}, {}
+    live = {key: spec[key] for key in LIVE if key in spec}
+    restart = {key: value for key, value in spec.items() if key not in live and key != "state"}
     texts: dict[str, dict[str, str]] = {}
     if "tags" in restart:
         restart["tags"] = _untitled(restart["tags"], texts)
@@ -83,7 +82,7 @@ def split(
 
 def digest(kind: Kind, name: str, spec: Mapping[str, Any], files: Mapping[str, str] | None = None) -> str:
     """``1-`` and 16 hex digits; `files` is the SHA-256 of each exec config file by its path as written."""
-    restart, _, _ = split(kind, spec)
+    restart, _, _ = split(kind, normal(spec))
     text = json.dumps([kind, name, restart, dict(files or {})], sort_keys=True, separators=(",", ":"))
     return f"{ALGORITHM}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

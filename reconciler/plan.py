@@ -54,7 +54,9 @@ def plan(
     to. `force` passes the prune guard, but not where the manifests are unread.
     """
     alive = {name for name, instances in observed.instances.items() if instances}
-    running = alive | {name for name, past in history.items() if past.next_start is not None}
+    running = alive | {
+        n for n, past in history.items() if past.next_start is not None or not observed.complete
+    }
     gone = (running & observed.applied.keys()) - desired.manifests.keys()
     known = {**desired.manifests, **{name: last_good(observed.applied[name]) for name in gone}}
     refusal = guard(desired, observed, history, known=known, running=running, now=now, node=node, force=force)

@@ -17,7 +17,6 @@ from collectors.contract import SpecFile, StateDir, monotonic, read_json
 from reconciler import __version__, restarts
 from reconciler.changes import live_file
 from reconciler.desired import DirectoryReader
-from reconciler.digest import split
 from reconciler.loop.control import answers
 from reconciler.loop.records import Records
 from reconciler.model import (
@@ -282,9 +281,9 @@ class Reconciler:
 
     def headline(self) -> str:
         """The last pass in a few words."""
-        figures = self.document["summary"]
-        state = "converged" if self.document["converged"] else "converging"
-        return f"{len(self.running)} processes for {figures['total_processes']} collectors, {state}"
+        collectors = self.document["summary"]["total_processes"]
+        state = "converged" if self.document["converged"] else "not converged yet"
+        return f"{state}: {collectors} collectors, {len(self.running)} processes"
 
     # --- acting -------------------------------------------------------------------------------------------------
 
@@ -367,15 +366,17 @@ class Reconciler:
         return wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
 
     def _publish(self, look: Look) -> None:
+        was_converged = self.document.get("converged")
         self._look = look
         self.document = self.describe(look)
+        if self.document["converged"] != was_converged:
+            logger.info("%s", self.headline())
         self.publisher.publish(self.document, look.now)
 
     def _spec_file(self, manifest: Manifest) -> SpecFile:
-        restart, _, _ = split(manifest.kind, manifest.spec)
         directory = (self.desired_root / manifest.path).parent
         return SpecFile(
-            manifest.kind, manifest.name, manifest.digest, restart, self._node.name, str(directory)
+            manifest.kind, manifest.name, manifest.digest, manifest.given, self._node.name, str(directory)
         )
 
 

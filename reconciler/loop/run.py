@@ -167,7 +167,7 @@ class Loop:
             self._say(f"endpoint  http://{self._server.address}/api/processes")
         self._say(f"data      {state.database}")
         self._say(f"logs      {state.root / 'logs'}")
-        self._say(f"first pass done: {self._reconciler.headline()}; `daq status` says more")
+        self._say("first pass done; `daq status` says more")
 
     def _take_leave(self) -> None:
         running = self._reconciler.running

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from collectors.contract import Kind
+from reconciler.digest import split
 
 LOCAL_SINK = "local"
 """The embedded database; exists without a manifest and may not be declared."""
@@ -69,7 +70,7 @@ class Manifest:
 
     ``spec`` has the shape of CONTRACT section 1: point tables merged into ``tags``, durations and sizes normalised in
     spelling, defaults not filled in. The policies are parsed from it with their defaults. ``digest`` covers what
-    needs a restart when it changes (see digest.py). ``config_files`` are the exec configFiles as written.
+    needs a restart when it changes. ``given``, ``live`` and ``texts`` are the spec in its parts (see digest.split).
     """
 
     kind: Kind
@@ -85,6 +86,13 @@ class Manifest:
     stop: StopPolicy = StopPolicy()
     health: HealthPolicy = HealthPolicy()
     resources: Resources = Resources()
+    given: Mapping[str, Any] = field(init=False, compare=False)
+    live: Mapping[str, Any] = field(init=False, compare=False)
+    texts: Mapping[str, Mapping[str, str]] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, part in zip(("given", "live", "texts"), split(self.kind, self.spec), strict=True):
+            object.__setattr__(self, name, part)
 
     @property
     def type(self) -> str:

@@ -37,7 +37,7 @@ def command_of(spec: SpecFile, state: StateDir, python: str, base: Path, search:
     """What the child of `spec` executes; relative paths of exec start at `base`, bare names are looked up in
     `search`.
 
-    Raises StartError.
+    Raises StartError with reason StartFailed: a program or directory may yet be installed or mounted.
     """
     if spec.spec.get("type") != "exec":
         file = state.spec(spec.name, spec.digest)
@@ -46,15 +46,15 @@ def command_of(spec: SpecFile, state: StateDir, python: str, base: Path, search:
     directory = base / str(spec.spec.get("workingDirectory", "."))
     if not directory.is_dir():
         raise StartError(
-            "ConfigurationInvalid",
+            "StartFailed",
             f"cannot start {spec.name}: spec.workingDirectory: {directory} is no directory",
         )
     program = str(base / written[0]) if "/" in written[0] else written[0]
     found = shutil.which(program, path=search)
     if found is None:
-        place = "is not there or not executable" if "/" in program else f"is in none of PATH={search}"
+        place = "is not there or not executable" if "/" in program else "is in no directory of PATH"
         raise StartError(
-            "ConfigurationInvalid", f"cannot start {spec.name}: spec.command: program {program!r} {place}"
+            "StartFailed", f"cannot start {spec.name}: spec.command: program {program!r} {place}"
         )
     return Command(Path(found), written, directory)
 

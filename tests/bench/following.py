@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -64,15 +63,17 @@ def _edited_sleeper(n: int) -> str:
 def _follow(plant: Plant, name: str, text: str) -> float:
     """Seconds from the rename of a saved file to the new process."""
     marker = f"DAQ_NAME={name}".encode()
-    known = set(os.listdir("/proc"))
+    known = set(Path("/proc").iterdir())
     saved = plant.root / "saved"
     saved.write_text(text)
     saved.replace(plant.desired / f"{name}.yaml")
     begin, pause = time.perf_counter(), threading.Event()
     while time.perf_counter() - begin < 10:
-        for pid in set(os.listdir("/proc")) - known:  # a new one carries its name only after exec: look again
+        for pid in (
+            set(Path("/proc").iterdir()) - known
+        ):  # a new one carries its name only after exec: look again
             try:
-                if marker in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
+                if marker in (pid / "environ").read_bytes().split(b"\0"):
                     return time.perf_counter() - begin
             except OSError:
                 continue

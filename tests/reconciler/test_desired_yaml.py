@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.desired import check
-from reconciler.desired.yamltext import TEXTS, MAX_BYTES, YamlError, parse_documents
+from reconciler.desired.yamltext import MAX_BYTES, TEXTS, YamlError, parse_documents
 
 CASES = sorted((Path(__file__).parents[1] / "cases" / "manifests").iterdir())
 

@@ -102,8 +102,8 @@ def test_a_file_that_cannot_be_read_is_named_with_its_place(plant: Plant) -> Non
 
 def test_a_program_that_is_not_there_is_named(plant: Plant) -> None:
     error = refused(plant, "no-such-program")
-    assert error.reason == "ConfigurationInvalid"
-    assert "program 'no-such-program' is in none of PATH=" in error.message
+    assert error.reason == "StartFailed"
+    assert "program 'no-such-program' is in no directory of PATH" in error.message
 
 
 def test_a_program_that_cannot_be_executed_starts_nothing(plant: Plant) -> None:

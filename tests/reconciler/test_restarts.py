@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import History, RestartPolicy, Stopping, Termination
-from reconciler.restarts import after_end, after_start, delay_s, history_from_json, history_to_json, in_boot
+from reconciler.restarts import (
+    after_end,
+    after_failed_start,
+    after_start,
+    delay_s,
+    history_from_json,
+    history_to_json,
+    in_boot,
+)
 
 START = History("boot", "d")
 POLICY = RestartPolicy()
@@ -92,3 +100,27 @@ def test_a_history_survives_its_file(codes: list[int | None]) -> None:
 def test_a_wrong_shape_is_a_value_error(wrong: object) -> None:
     with pytest.raises(ValueError, match="not a history"):
         history_from_json(wrong)
+
+
+def test_what_leaves_children_behind_backs_off_and_is_held_like_any_other() -> None:
+    assert ended(START, end(1, stopped="LeaderDead")).next_start == 101.0
+    assert ended(START, end(78, stopped="LeaderDead")).held
+
+
+def test_a_hold_knows_what_was_referred_to_at_the_start() -> None:
+    started = after_start(START, "d", "then", 1.0)
+    held = ended(started, end(78)).held
+    assert held and held.fingerprint == "then"
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_starts_that_fail_for_good_are_held_with_what_they_referred_to(hold: bool) -> None:
+    policy = RestartPolicy(max_restarts=1, window_s=0.0)
+    tried = replace(START, restarts=() if hold else (1.0,))
+    failed = after_failed_start(tried, "d", "now", "m", policy, now=2.0, wall=2.0, jitter=0.0, hold=hold)
+    assert failed.held and failed.held.fingerprint == "now"
+
+
+def test_going_down_with_the_machine_is_no_failure() -> None:
+    history = ended(START, replace(end(None), earlier_boot=True), RestartPolicy(policy="never"))
+    assert (history.held, history.failures, history.next_start) == (None, 0, 100.0)

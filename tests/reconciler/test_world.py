@@ -14,10 +14,11 @@ from reconciler.case import selects
 from reconciler.diff import exit_code
 from reconciler.digest import digest
 from reconciler.manifest import local_sink, manifest_of
-from reconciler.model import Action, Desired, Kind, Manifest, Plan
+from reconciler.model import Action, Desired, History, Kind, Manifest, Observed, Plan
 from reconciler.prune import ANNOTATION
+from reconciler.status import is_converged, process_status
 from tests.reconciler.given import NODE
-from tests.reconciler.world import PASS_EVERY_S, Ending, World
+from tests.reconciler.world import EPOCH_S, PASS_EVERY_S, Ending, World
 
 COLLECTORS = ("a", "b", "c", "d", "e")
 JOB, SINK = "job", "plant"
@@ -38,6 +39,23 @@ def document(name: str, version: int, spec: dict[str, Any], protected: bool = Fa
     whole = {**kinds.get(name, {"type": "modbus", "interval": f"{version}s"}), **spec}
     metadata = {"name": name, "annotations": {ANNOTATION: "disabled"} if protected else {}}
     return manifest_of(kind, f"{name}.yaml", 1, metadata, whole, digest_of=digest(kind, name, whole))
+
+
+def converged(world: World, seen: Observed, decided: Plan) -> bool:
+    """What `daq apply` would answer."""
+    statuses = [
+        process_status(
+            s,
+            world.desired,
+            seen,
+            world.histories.get(s.name, History()),
+            node=NODE,
+            now=world.now,
+            wall=EPOCH_S + world.now,
+        )
+        for s in decided.steps
+    ]
+    return is_converged(decided.steps, statuses, world.desired)
 
 
 class Plant(RuleBasedStateMachine):
@@ -250,7 +268,8 @@ class Plant(RuleBasedStateMachine):
             process.ending = "at once"
         for _ in range(ROUNDS):
             world.pass_time(PASS_EVERY_S)
-            if not exit_code(self.look(force=True)):
+            found = self.look(force=True)
+            if not exit_code(found) and not any(p.stopping for p in world.processes):
                 break
         seen, decided = world.pass_once(force=True)
         assert not decided.acting
@@ -258,7 +277,7 @@ class Plant(RuleBasedStateMachine):
         at_rest = {"keep", "stopped", "hold"}
         assert {s.verdict for s in decided.steps} <= at_rest
         if all(s.verdict != "hold" for s in decided.steps):
-            assert world.converged(seen, decided)
+            assert converged(world, seen, decided)
         running = {s.name: s.digest for s in decided.steps if s.verdict == "keep"}
         assert sorted((p.name, p.digest) for p in world.processes) == sorted(running.items())
         for step in decided.steps:

@@ -37,7 +37,6 @@ from reconciler.model import (
     Termination,
 )
 from reconciler.plan import plan
-from reconciler.status import is_converged, process_status
 from tests.reconciler.given import NODE
 
 EPOCH_S = 1_800_000_000.0
@@ -82,7 +81,7 @@ class Process:
 
 @dataclass
 class World:
-    """The plant. `desired` is what the manifests say; `good` is where names that stand in `broken` came from."""
+    """The plant: manifests as read, the table as the kernel has it, files as they lie on disk."""
 
     desired: Desired = field(default_factory=lambda: Desired({}))
     now: float = 1000.0
@@ -251,22 +250,6 @@ class World:
             histories[step.name] = self._act(step, histories.get(step.name, History()))
         self.histories = restarts.after_pass(histories, decided, seen.boot_id, self.now)
         return seen, decided
-
-    def converged(self, seen: Observed, decided: Plan) -> bool:
-        """What `daq apply` would answer."""
-        statuses = [
-            process_status(
-                s,
-                self.desired,
-                seen,
-                self.histories.get(s.name, History()),
-                node=NODE,
-                now=self.now,
-                wall=EPOCH_S + self.now,
-            )
-            for s in decided.steps
-        ]
-        return is_converged(decided.steps, statuses, self.desired)
 
     def _remember_ends(self, seen: Observed) -> None:
         histories = {name: restarts.in_boot(h, seen.boot_id) for name, h in self.histories.items()}
