@@ -33,7 +33,13 @@ class EventLog:
         lines = []
         number = self.last
         for number, item in enumerate(news, number + 1):  # noqa: B020
-            event = {"number": number, "at": at, "name": item.name, "reason": item.reason, "message": item.message}
+            event = {
+                "number": number,
+                "at": at,
+                "name": item.name,
+                "reason": item.reason,
+                "message": item.message,
+            }
             lines.append(json.dumps(event, ensure_ascii=False).encode() + b"\n")
         if not lines:
             return

@@ -63,7 +63,9 @@ def of_passes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[N
     yield from _of_source(before.get("source", {}), after["source"])
     if before.get("converged", False) != after["converged"]:
         reason = "Converged" if after["converged"] else "NotConverged"
-        yield News(reason, "the plant is as the manifests say" if after["converged"] else _why(after["processes"]))
+        yield News(
+            reason, "the plant is as the manifests say" if after["converged"] else _why(after["processes"])
+        )
 
 
 def _of_name(before: Status, after: Status) -> Iterator[News]:

@@ -48,7 +48,8 @@ def process_status(
     config_file: str | None = None,
 ) -> dict[str, Any]:
     """The status object of the name a step is about; `pause` the one in force,
-    `previous` the status of the pass before."""
+    `previous` the status of the pass before.
+    """
     manifest, wanted = step.manifest, desired.manifests.get(step.name)
     instance = _shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
