@@ -58,6 +58,14 @@ class EventLog:
             if event["number"] > after and name in (None, event["name"])
         ]
 
+    def stamp(self) -> tuple[int, int]:
+        """Another one whenever there may be new events."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return status.st_ino, status.st_size
+
     @property
     def last(self) -> int:
         """The highest number given; 0 before the first. Raises OSError."""

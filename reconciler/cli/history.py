@@ -30,12 +30,16 @@ def events(
 ) -> None:
     """What happened, oldest first. Exit 0."""
     log = EventLog(options.state)
+    stamp = log.stamp()
     known = log.read(name=name)
     last = known[-1]["number"] if known else 0
     for event in known[-count:] if count else ():
         _print(event, output)
     while following:
         time.sleep(LOOK_EVERY_S)
+        if (changed := log.stamp()) == stamp:
+            continue
+        stamp = changed
         for event in log.read(after=last, name=name):
             _print(event, output)
             last = event["number"]
