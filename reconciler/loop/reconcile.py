@@ -113,6 +113,8 @@ class Reconciler:
         if now - self._sampled >= SAMPLE_EVERY_S:
             self._sampled = now
             self.processes.sample()
+            if self._pid:
+                self.processes.cap_logs()
         told = {n: h.terminations[-1].instance for n, h in self._records.histories.items() if h.terminations}
         observed = self.processes.observe(told)
         histories = self._after_ends(desired, observed, now, wall)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -34,8 +35,6 @@ def other(name: str) -> str:
 def told(plant: Plant, name: str | None = None) -> list[str]:
     """Reasons of the events so far."""
     lines = plant.daq("events", *([name] if name else []), "-o", "json", "-n", "1000").stdout.splitlines()
-    import json
-
     return [json.loads(line)["reason"] for line in lines]
 
 
@@ -233,7 +232,10 @@ def test_logs_are_shown_followed_and_served(plant: Plant) -> None:
 
 
 def test_a_renamed_collector_never_has_two_pollers(plant: Plant) -> None:
-    script = "echo begin $DAQ_NAME >> polls; trap 'sleep 0.5; echo end $DAQ_NAME >> polls; exit 0' TERM; while true; do sleep 0.05; done"
+    script = (
+        "echo begin $DAQ_NAME >> polls; trap 'sleep 0.5; echo end $DAQ_NAME >> polls; exit 0' TERM; "
+        "while true; do sleep 0.05; done"
+    )
 
     def poller(name: str) -> str:
         return sleeper(name).replace('[sleep, "100000"]', f'[sh, -c, "{script}"]')
