@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CODE := reconciler collectors tests
 
-.PHONY: help run test check bench fmt lock clean
+.PHONY: help run test check cover bench fmt lock clean
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
 
@@ -30,7 +30,11 @@ check: .venv/test.stamp  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
+
+cover: .venv/test.stamp  ## lines that no test reaches in its own process (children are not counted)
+	@$(BIN)/coverage run -m pytest -m "not e2e"
+	@$(BIN)/coverage report --skip-covered --show-missing
 
 bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same minute
 	@$(BIN)/python -m tests.bench

@@ -8,7 +8,8 @@ quality and writes one line a block, stamped with the middle of its request. ``b
 cycle to the ``outbox`` in one transaction, from where the ``sender`` of each sink takes them.
 
 A device that does not answer is told of in the report and in ``daq_quality``, and asked again; only a wrong
-configuration ends a collector by itself.
+configuration ends a collector by itself. What a device refuses is narrowed down by ``quarantine``, so that one bad
+address costs no other tag more than a cycle.
 
 **A new protocol** is one new file in ``protocols/``, named as the manifest's ``type``: what
 :class:`collectors.model.ProtocolFile` lists. It parses addresses, connects, reads one block and closes; it

@@ -6,7 +6,7 @@ A *word* is 16 bits. ``*_s`` are seconds, ``*_ns`` nanoseconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -78,7 +78,10 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device: how it is reached and what is read on it. ``unit`` tells it from others on its link."""
+    """One device: how it is reached and what is read on it. ``unit`` tells it from others on its link.
+
+    ``access`` is what its protocol needs to know besides; devices of equal limits and access read tags alike.
+    """
 
     name: str
     link: Link
@@ -89,6 +92,7 @@ class Device:
     limits: Limits
     labels: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[Tag, ...] = ()
+    access: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,14 @@ class Block:
     pieces: tuple[Piece, ...]
 
 
+class OptionError(ValueError):
+    """A key of a device that is wrong or missing; says what would be right."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class DeviceError(Exception):
     """A read or a connection that failed; ``reason`` is CamelCase, the message begins with "cannot"."""
 
@@ -121,7 +133,11 @@ class DeviceError(Exception):
 
 
 class RefusedError(DeviceError):
-    """The device answered that it will not give this block; asking again changes nothing."""
+    """The device answered that it will not give this block, though it may give parts of it."""
+
+
+class UnsupportedError(RefusedError):
+    """The device answered that it does not know such requests; no part of the block will do better."""
 
 
 class BusyError(DeviceError):
@@ -163,6 +179,10 @@ class ProtocolFile(Protocol):
     """Device keys with their defaults, in the manifest's spelling."""
     ORDER: str
     """The byte order of tags that name none."""
+    TEXT_ORDER: str
+    """The same of strings; ABCD has the first character in the high byte of a word, BADC in the low one."""
+    TOP_BIT: str
+    """The highest bit of a word, as addresses write it."""
     LAST: int
     """The highest zero-based offset of an area."""
 
@@ -173,7 +193,7 @@ class ProtocolFile(Protocol):
         """The request limits of a device, from its keys with defaults."""
 
     def parse_device(self, name: str, options: Mapping[str, Any]) -> Device:
-        """A device without labels and tags, from its keys with defaults."""
+        """A device without labels and tags, from its keys with defaults. Raises OptionError."""
 
     async def connect(self, link: Link, timeout_s: float) -> Connection:
         """Open a link. Raises LinkLostError."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from collectors.batch import Batch
@@ -23,6 +24,7 @@ from collectors.model import (
     ProtocolFile,
     RefusedError,
 )
+from collectors.quarantine import EXTRA_REQUESTS
 from collectors.readings import Request
 from collectors.schedule import Slots, clock_step_ns
 from collectors.unit import Unit
@@ -128,17 +130,26 @@ class LinkLoop:
     async def _read(self, connection: Connection, unit: Unit, index: int, stop: asyncio.Event) -> None:
         """A unit's requests of one slot."""
         started = time.monotonic()
-        for request in unit.readings.due(index, unit.last_index):
+        requests = deque(unit.readings.due(index, unit.last_index, started))
+        extra, complete = 0, True
+        while requests:
             if stop.is_set():
                 return
+            request = requests.popleft()
             began_ns = time.time_ns()
             try:
                 raw = await connection.read(unit.device, request.block)
-            except (RefusedError, BusyError) as error:
+            except RefusedError as error:
+                self._answered(unit)
+                halves = unit.refused(request, error, _middle(began_ns), time.monotonic())
+                extra += len(halves)
+                if extra > EXTRA_REQUESTS:
+                    complete = False
+                else:
+                    requests.extendleft(reversed(halves))
+            except BusyError as error:
                 self._answered(unit)
                 unit.trouble(_place(request), error)
-                if isinstance(error, RefusedError):
-                    unit.readings.refused(request, error.reason, _middle(began_ns), time.monotonic())
             except NoAnswerError as error:
                 self._silent(connection, unit, error)
                 return
@@ -154,6 +165,8 @@ class LinkLoop:
                 unit.readings.answered(request, raw, at_ns, time.monotonic())
             if unit.device.pause_s:
                 await asyncio.sleep(unit.device.pause_s)
+        if complete:
+            unit.readings.settle()
         unit.last_index = index
         unit.cycle_ms = (time.monotonic() - started) * 1e3
 

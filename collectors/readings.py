@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from collectors import blocks
+from collectors.contract import Quarantined
 from collectors.decode import Decoded, decoder, fields
 from collectors.lines import field_key, field_value, series_key
-from collectors.model import Bad, Block, Device, Quality, Tag, Value
+from collectors.model import Bad, Block, Device, Quality, RefusedError, Tag, Value
+from collectors.quarantine import Quarantine
 from collectors.schedule import is_due
 from collectors.spec import CollectorSpec
 
@@ -33,6 +35,7 @@ class FieldState:
     reason: str = ""
     value: Value | None = None
     written_at: float = 0.0
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,32 @@ class Readings:
             for name in tag.fields
         }
         self._periods = tuple(sorted({tag.every for tag in device.tags}))
+        self._quarantine = Quarantine()
         self._requests: dict[tuple[int, ...], tuple[Request, ...]] = {}
 
-    def due(self, index: int, previous: int | None) -> tuple[Request, ...]:
-        """The requests of a slot, `previous` being the last one in which the device answered."""
+    def due(self, index: int, previous: int | None, now: float) -> tuple[Request, ...]:
+        """The requests of a slot, `previous` being the last one in which the device answered.
+
+        Values in quarantine are left out; one whose time is over is asked for once more.
+        """
         periods = tuple(every for every in self._periods if is_due(every, index, previous))
+        quarantine = self._quarantine
+        if quarantine.forget(now):
+            self._requests.clear()
         if periods not in self._requests:
             due = [tag for tag in self._device.tags if tag.every in periods]
-            self._requests[periods] = tuple(map(self._request, blocks.group(due, self._device.limits)))
-        return self._requests[periods]
+            grouped = blocks.group(due, self._device.limits, without=quarantine.keys, cuts=quarantine.cuts())
+            self._requests[periods] = tuple(map(self._request, grouped))
+        again = quarantine.again(periods, now)
+        return (*self._requests[periods], self._request(again)) if again else self._requests[periods]
 
     def answered(self, request: Request, raw: Sequence[int], at_ns: int, now: float) -> None:
         """Write the values of an answer as one line, and the changes of quality."""
+        if self._quarantine.given(request.block):
+            self._requests.clear()
         parts = []
         for state, value in zip(request.states, request.decode(raw), strict=True):
-            state.read_at = now
+            state.read_at, state.quarantined = now, False
             if isinstance(value, Bad):
                 self._change(state, "bad", value.reason, at_ns)
                 continue
@@ -93,16 +107,32 @@ class Readings:
         if parts:
             self._emit(f"{self._series} {','.join(parts)} {at_ns}", len(parts))
 
-    def refused(self, request: Request, reason: str, at_ns: int, now: float) -> None:
-        """The device answered that it will not give a block."""
-        for state in request.states:
-            state.read_at = now
-            self._change(state, "bad", reason, at_ns)
+    def refused(self, request: Request, error: RefusedError, at_ns: int, now: float) -> tuple[Request, ...]:
+        """The device will not give a block: the halves to ask for instead; none if it is in quarantine."""
+        halves = self._quarantine.refused(request.block, error, at_ns / 1e9, now)
+        self._requests.clear()
+        if not halves:
+            for state in request.states:
+                state.read_at, state.quarantined = now, True
+                self._change(state, "bad", error.reason, at_ns)
+        return tuple(map(self._request, halves))
+
+    def settle(self) -> None:
+        """All of a slot's requests have been sent, halves too."""
+        if self._quarantine.settle():
+            self._requests.clear()
+
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """The tags that the device refuses."""
+        return self._quarantine.report()
 
     def grow_stale(self, reason: str, at_ns: int, now: float) -> None:
         """Mark the fields whose tags the device has not answered for three of their intervals."""
         for state in self._states.values():
-            if now - state.read_at > STALE_AFTER * state.tag.every * self._interval_s:
+            if (
+                not state.quarantined
+                and now - state.read_at > STALE_AFTER * state.tag.every * self._interval_s
+            ):
                 self._change(state, "stale", reason, at_ns)
 
     @property

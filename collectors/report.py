@@ -45,7 +45,7 @@ class Reporter:
         report = self._now()
         last = self._last
         young = last is not None and report.monotonic_s - last.monotonic_s < REPORT_EVERY_S
-        if last and young and _essence(last) == _essence(report):
+        if last and young and last.news == report.news:
             return
         self._put(report)
 
@@ -59,11 +59,6 @@ class Reporter:
     def _put(self, report: Report) -> None:
         write_json(self._path, to_json(report))
         self._last = report
-
-
-def _essence(report: Report) -> object:
-    devices = [(d.name, d.connected, d.last_error, d.quarantined) for d in report.devices]
-    return report.cycled, devices, report.stale_tags, report.held, report.troubles
 
 
 class Rate:

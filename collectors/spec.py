@@ -5,13 +5,13 @@ Both come from one reading, so a spec without problems is one that runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from collectors import protocols
 from collectors.contract import Kind, Problem
-from collectors.model import Device, Limits, Tag
+from collectors.model import Device, OptionError, Tag
 from collectors.quantities import parse_duration
 from collectors.tags import Context, TagError, parse_tag
 
@@ -80,7 +80,8 @@ class _Reading:
         if self.interval_ms <= 0:
             self.problem(("interval",), "an interval must be longer than 0")
             self.interval_ms = 1
-        self.shared: dict[Limits, list[tuple[Path, Tag]]] = {}
+        self.shared: dict[Hashable, list[tuple[Path, Tag]]] = {}
+        self.ports: dict[tuple[str, int], Device] = {}
 
     def problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
@@ -116,13 +117,15 @@ class _Reading:
             return None
         try:
             device = self.protocol.parse_device(name, options)
-        except ValueError as error:
-            self.problem(path, str(error))
+        except OptionError as error:
+            self.problem(self.place(path, error.key), str(error))
             return None
+        self.check_port(path, device)
         context = Context(self.protocol, options, device.limits, self.interval_ms)
-        if device.limits not in self.shared:
-            self.shared[device.limits] = self.tags(("tags",), self.spec.get("tags", ()), context)
-        tags = self.shared[device.limits] + self.tags((*path, "tags"), options.get("tags", ()), context)
+        alike = (device.limits, device.access)
+        if alike not in self.shared:
+            self.shared[alike] = self.tags(("tags",), self.spec.get("tags", ()), context)
+        tags = self.shared[alike] + self.tags((*path, "tags"), options.get("tags", ()), context)
         if not self.spec.get("tags") and not options.get("tags"):
             self.problem(
                 (*path, "tags"), f"nothing is read on {name}; give the collector or this device tags"
@@ -130,6 +133,19 @@ class _Reading:
         self.check_fields(tags)
         labels = {str(k): str(v) for k, v in options["labels"].items()}
         return replace(device, labels=labels, tags=tuple(tag for _, tag in tags))
+
+    def place(self, device: Path, key: str) -> Path:
+        """Where a key of a device is written, or else the device."""
+        if key in self.spec["devices"][device[-1]]:
+            return (*device, key)
+        return ("deviceDefaults", key) if key in self.spec.get("deviceDefaults", {}) else device
+
+    def check_port(self, path: Path, device: Device) -> None:
+        link = device.link
+        other = self.ports.setdefault((link.host, link.port), device)
+        if other.link != link:
+            where, spoken = f"{link.host}:{link.port}", other.link.transport
+            self.problem(path, f"{where} speaks {spoken} with {other.name}, not {link.transport}")
 
     def tags(
         self, path: Path, written: Sequence[Mapping[str, Any]], context: Context

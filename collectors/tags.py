@@ -45,7 +45,7 @@ def parse_tag(tag: Mapping[str, Any], context: Context) -> Tag:
         address = context.protocol.parse_address(tag, context.options)
     except ValueError as error:
         raise TagError(("address",), str(error)) from None
-    kind = _type(tag, address)
+    kind = _type(tag, address, context.protocol.TOP_BIT)
     count = int(tag.get("count", 1))
     length = _length(tag, kind)
     width = 1 if address.unit == "bit" or kind == "bool" else (length + 1) // 2 if length else WORDS[kind]
@@ -68,7 +68,7 @@ def parse_tag(tag: Mapping[str, Any], context: Context) -> Tag:
         type=kind,
         width=width,
         fields=tuple(bits.values()) if bits else _fields(tag, count),
-        order=_order(tag, kind, context.protocol.ORDER),
+        order=_order(tag, kind, context.protocol),
         length=length,
         count=count,
         bits=tuple(bits),
@@ -82,7 +82,7 @@ def parse_tag(tag: Mapping[str, Any], context: Context) -> Tag:
     )
 
 
-def _type(tag: Mapping[str, Any], address: Address) -> str:
+def _type(tag: Mapping[str, Any], address: Address, top_bit: str) -> str:
     one_bit = address.unit == "bit" or address.bit is not None
     kind = tag.get("type", "bool" if one_bit else None)
     if kind is None:
@@ -90,7 +90,9 @@ def _type(tag: Mapping[str, Any], address: Address) -> str:
     if one_bit and kind != "bool":
         raise TagError(("type",), f"{tag['address']} is one bit, which is type bool, not {kind}")
     if kind == "bool" and not one_bit:
-        raise TagError(("type",), f"bool needs one bit of the word; write address: {tag['address']}.0 to .15")
+        raise TagError(
+            ("type",), f"bool needs one bit of the word; write address: {tag['address']}.0 to .{top_bit}"
+        )
     return str(kind)
 
 
@@ -130,9 +132,9 @@ def _bits(tag: Mapping[str, Any], kind: str, count: int) -> dict[int, str]:
     return {int(number): str(name) for number, name in tag["bits"].items()}
 
 
-def _order(tag: Mapping[str, Any], kind: str, default: str) -> str:
+def _order(tag: Mapping[str, Any], kind: str, protocol: ProtocolFile) -> str:
     if "order" not in tag:
-        return default
+        return protocol.TEXT_ORDER if kind == "string" else protocol.ORDER
     if kind == "bool":
         raise TagError(("order",), "order has no meaning for bool")
     if tag["order"] not in ORDERS:

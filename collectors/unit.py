@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from collectors.contract import DeviceReport
 from collectors.model import Device, DeviceError, LinkLostError, NoAnswerError, RefusedError
-from collectors.readings import Readings
+from collectors.readings import Readings, Request
 
 log = logging.getLogger("collectors.unit")
 
@@ -34,12 +34,22 @@ class Unit:
         self.errors += 1
         if isinstance(error, NoAnswerError | LinkLostError):
             self.connected = False
-        if not isinstance(error, RefusedError):
-            self.reason = error.reason
+        self.reason = error.reason
         if self._troubles.get(about) != str(error):
             self._troubles[about] = str(error)
             log.warning("%s", error)
             self.changed()
+
+    def refused(self, request: Request, error: RefusedError, at_ns: int, now: float) -> tuple[Request, ...]:
+        """The device will not give a block: the halves to ask for instead; the log says a new quarantine."""
+        self.errors += 1
+        before = len(self.readings.quarantined())
+        halves = self.readings.refused(request, error, at_ns, now)
+        if len(self.readings.quarantined()) > before:
+            tags = ", ".join(piece.tag.name for piece in request.block.pieces)
+            log.warning("%s; in quarantine: %s", error, tags)
+            self.changed()
+        return halves
 
     def well(self, about: object) -> None:
         """What had failed works."""
@@ -67,4 +77,5 @@ class Unit:
             late_cycles=self.late_cycles,
             cycle_ms=round(self.cycle_ms, 3),
             last_error=next(iter(self._troubles.values()), None),
+            quarantined=self.readings.quarantined(),
         )

@@ -121,7 +121,11 @@ def _data_held(subject: Subject) -> Iterator[Finding]:
         names = list(subject.desired.sinks_of(subject.manifest))
     for name in names:
         report = subject.observed.reports.get(name)
-        if report and report.held and subject.observed.instances.get(name):
+        alive = bool(subject.observed.instances.get(name))
+        if not alive and subject.instance:
+            yield Finding("DataHeld", True, "SinkNotRunning", f"sink {name}: its sender does not run")
+            return
+        if alive and report and report.held:
             yield Finding("DataHeld", True, report.held.reason, f"sink {name}: {report.held.message}")
             return
 

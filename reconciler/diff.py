@@ -30,7 +30,7 @@ def as_text(plan: Plan, desired: Desired, names: Collection[str] | None = None) 
     if plan.refusal:
         lines.append(f"refused: {plan.refusal.message}: {', '.join(plan.refusal.names)}")
     if desired.unread:
-        lines.append(f"cannot read the manifests: {desired.unread}")
+        lines.append(desired.unread)
     lines.append(_counts(steps))
     if plan.acting:
         lines.append(f"plan {plan.id}")

@@ -240,7 +240,8 @@ def right(case: Case) -> Step | None:
     """Does the right one run?"""
     if case.right is None or case.manifest is None:
         return None
-    until = first_sign(case, case.right, case.manifest)
+    ends = [i.stopping.kill_at for i in case.instances if i.stopping]  # of a duplicate beside it
+    until = min(ends, default=first_sign(case, case.right, case.manifest))
     return case.rest("keep", "UpToDate", "runs as wanted", instances=(case.right,), until=until)
 
 

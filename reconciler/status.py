@@ -1,12 +1,13 @@
 """What people see of each name: the status object, the summary over all, and the document around them.
 
 `health` is the first word people read: paused, stopped (and wanted so), down (not Ready), degraded (Ready,
-not Healthy), healthy. Whoever does not run keeps the points and devices of its last report.
+not Healthy), healthy. Whoever does not run keeps the devices of its last report, and its
+points as the senders that go on count them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
 from operator import add
@@ -23,6 +24,7 @@ from reconciler.model import (
     Observed,
     Pause,
     Points,
+    Report,
     Source,
     Step,
     Termination,
@@ -56,8 +58,8 @@ def process_status(
     subject = Subject(step, manifest, instance, report, desired, observed, history, now, pause)
     is_ready = ready(subject).holds
     found = conditions(subject, wall, (previous or {}).get("conditions", ()))
-    points = reduce(add, report.points.values(), Points()) if report else Points()
     alive = instance is not None
+    points = reduce(add, _points(step.name, observed.reports), Points())
     last = history.terminations[-1] if history.terminations else None
     return {
         "name": step.name,
@@ -162,6 +164,14 @@ def _shown(instances: Sequence[Instance], step: Step) -> Instance | None:
     return min(
         instances, key=lambda i: (i.stopping is not None, i.digest != step.digest, i.started), default=None
     )
+
+
+def _points(name: str, reports: Mapping[str, Report]) -> Iterator[Points]:
+    """By sink or collector, from its own report, or from a sender that spoke later: senders outlive collectors."""
+    own = reports.get(name)
+    for peer, points in own.points.items() if own else ():
+        other = reports.get(peer)
+        yield other.points.get(name, points) if own and other and other.at > own.at else points
 
 
 def _word(step: Step, instance: Instance | None, history: History, is_ready: bool) -> str:

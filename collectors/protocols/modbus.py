@@ -19,7 +19,8 @@ DEFAULTS: Mapping[str, Any] = {
     "gap": 8,
     "pause": "0ms",
 }
-ORDER = "ABCD"
+ORDER = TEXT_ORDER = "ABCD"
+TOP_BIT = "15"
 LAST = 65535
 
 _DIGITS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
@@ -74,7 +75,7 @@ def parse_limits(options: Mapping[str, Any]) -> Limits:
 
 
 def parse_device(name: str, options: Mapping[str, Any]) -> Device:
-    """A device without labels and tags. Raises ValueError."""
+    """A device without labels and tags."""
     link = Link(str(options["host"]), int(options["port"]), str(options["transport"]))
     unit = int(options["unitId"])
     return Device(

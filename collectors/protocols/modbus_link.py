@@ -24,6 +24,7 @@ from collectors.model import (
     LinkLostError,
     NoAnswerError,
     RefusedError,
+    UnsupportedError,
 )
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it reports every timeout; we report changes
@@ -32,7 +33,7 @@ _FRAMERS = {"tcp": FramerType.SOCKET, "rtu-over-tcp": FramerType.RTU}
 _FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 _EXCEPTIONS = {
-    1: ("IllegalFunction", RefusedError),
+    1: ("IllegalFunction", UnsupportedError),
     2: ("IllegalDataAddress", RefusedError),
     3: ("IllegalDataValue", RefusedError),
     4: ("DeviceFailure", BusyError),

@@ -11,8 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from collectors.simulate.modbus_memory import Area, Memory
+from collectors.simulate.memory import Table
+from collectors.simulate.server import FrameError
 
+Area = Literal["coil", "discrete", "input", "holding"]
+Memory = Mapping[Area, Table]
+"""What one unit serves; an area that is not there has no address."""
 Framing = Literal["tcp", "rtu-over-tcp"]
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, TARGET_SILENT = 0x01, 0x02, 0x03, 0x0B
@@ -20,10 +24,6 @@ AREAS: Mapping[int, Area] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 MAX_BITS, MAX_REGISTERS = 2000, 125
 _MAX_MBAP_LENGTH = 254
 """Unit id and a PDU of at most 253 bytes."""
-
-
-class FrameError(Exception):
-    """Bytes that cannot be the start of a frame; the connection has no way back from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from collectors.simulate.modbus_memory import Memory, Point, Table, bcd, bit, flags, number, text
+from collectors.simulate.memory import Point, Table, bcd, bit, flags, number, text
+from collectors.simulate.modbus_frames import Memory
 from collectors.simulate.signals import chosen, consumed, counted, now_and_then, phases, swing
 
 COMMISSIONED_AT = 1_735_689_600.0

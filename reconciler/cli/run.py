@@ -35,8 +35,11 @@ def run(
                 say=lambda text: typer.echo(text, err=True),
             )
         )
-    except (StateDirError, OSError) as error:
+    except StateDirError as error:
         typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(error.strerror or str(error), err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(code)
 

@@ -20,6 +20,8 @@ Output = Literal["table", "wide", "json", "yaml"]
 Status = Mapping[str, Any]
 
 HEADER = ("HEALTH", "NAME", "TYPE", "STATUS", "REASON", "DEVICES", "LAST READ", "RESTARTS", "QUEUED")
+USUAL = ("Ready", "Healthy")
+"""Conditions that are always there, and good when True."""
 WIDE = ("PID", "CPU %", "MEM MB", "UPTIME", "DIGEST", "MANIFEST", "TITLE")
 
 
@@ -126,7 +128,7 @@ def _table(processes: Sequence[Status], *, wide: bool) -> str:
 def _reason(process: Status) -> str:
     """The reason of the condition that keeps it from health, else of Ready."""
     by_type = {c["type"]: c for c in process["conditions"]}
-    for kind in ("Ready", "Healthy"):
+    for kind in USUAL:
         if by_type[kind]["status"] != "True":
             return str(by_type[kind]["reason"])
     return str(by_type["Ready"]["reason"])
@@ -138,6 +140,8 @@ def _remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[s
     if document["source"]["error"]:
         lines.append(document["source"]["error"])
     for p in processes:
-        wrong = [c for c in p["conditions"] if (c["status"] == "True") != (c["type"] in ("Ready", "Healthy"))]
-        lines += dict.fromkeys(f"{p['name']}: {c['message']} ({c['reason']})" for c in wrong)
+        found = [c for c in p["conditions"] if c["type"] not in USUAL]
+        if p["health"] in ("down", "degraded"):
+            found += [c for c in p["conditions"] if c["type"] in USUAL and c["status"] != "True"]
+        lines += dict.fromkeys(f"{p['name']}: {c['message']} ({c['reason']})" for c in found)
     return lines

@@ -246,6 +246,13 @@ class Reconciler:
         return {n for n, found in self._look.observed.instances.items() if found} if self._look else set()
 
     @property
+    def has_news(self) -> bool:
+        """Whether a child reports anything but counters since the last look."""
+        seen = self._look.observed.reports if self._look else {}
+        reports = self.processes.reports()
+        return any(name not in seen or seen[name].news != report.news for name, report in reports.items())
+
+    @property
     def look_at(self) -> float | None:
         """Monotonic time of the next look that the last one asked for."""
         if self._look is None:

@@ -23,7 +23,7 @@ EXIT_DOWN = 3
 """Ended by `daq down`; the service manager must not start the loop again."""
 
 LOOK_EVERY_S = 5.0
-REPORT_CALM_S = 1.0
+REPORT_CALM_S = 0.2
 APPLY_HAS_LOCK_S = 60.0
 ANSWER_S = 5.0
 """An order is answered after the next pass, at the latest after this."""
@@ -72,7 +72,7 @@ class Loop:
         hints = [
             events.create_task(watch(reconciler.desired_root, self._wake.set)),
             events.create_task(
-                watch(reconciler.state.root / "reports", self._wake.set, calm_s=REPORT_CALM_S)
+                watch(reconciler.state.root / "reports", self._read_reports, calm_s=REPORT_CALM_S)
             ),
         ]
         control = await listen(reconciler.state, self._answer)
@@ -121,6 +121,10 @@ class Loop:
         if self._stopping_all:
             self._say("stopping all collectors and senders")
         self._wake.set()
+
+    def _read_reports(self) -> None:
+        if self._reconciler.has_news:
+            self._wake.set()
 
     def _hang_up(self) -> None:
         logger.info("hang-up: looking now")

@@ -11,11 +11,18 @@ from collectors.contract import check_spec
 from collectors.readings import Readings
 from collectors.spec import parse
 
-CASES = Path(__file__).parent.parent / "cases" / "modbus"
+CASES = Path(__file__).parent.parent / "cases"
+PROTOCOLS = ("modbus", "melsec")
 AT_NS = 1_700_000_000_000_000_000
 
 
-@pytest.mark.parametrize("case", sorted(p.parent.name for p in CASES.glob("*/expected.lp")))
+def cases(file: str) -> list[str]:
+    """The cases that hold a file, as protocol/case."""
+    found = (path.parent for protocol in PROTOCOLS for path in (CASES / protocol).glob(f"*/{file}"))
+    return sorted(path.relative_to(CASES).as_posix() for path in found)
+
+
+@pytest.mark.parametrize("case", cases("expected.lp"))
 def test_a_case_gives_its_lines(case: str) -> None:
     manifest = yaml.safe_load((CASES / case / "manifest.yaml").read_text())
     held = yaml.safe_load((CASES / case / "device.yaml").read_text())
@@ -29,14 +36,14 @@ def test_a_case_gives_its_lines(case: str) -> None:
     spec = parse(manifest["metadata"]["name"], manifest["spec"])
     for device in spec.devices:
         readings = Readings(spec, device, lambda line, _: lines.append(line), 0.0)
-        for request in readings.due(0, None):
+        for request in readings.due(0, None, 0.0):
             block = request.block
             raw = [cells.get((block.area, block.start + i), 0) for i in range(block.count)]
             readings.answered(request, raw, AT_NS, 1.0)
     assert lines == (CASES / case / "expected.lp").read_text().splitlines()
 
 
-@pytest.mark.parametrize("case", sorted(p.parent.name for p in CASES.glob("*/error.txt")))
+@pytest.mark.parametrize("case", cases("error.txt"))
 def test_a_case_gives_its_errors(case: str) -> None:
     manifest = yaml.safe_load((CASES / case / "manifest.yaml").read_text())
     problems = check_spec("Collector", manifest["metadata"]["name"], manifest["spec"])

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, LiveFile, to_json, write_json
+from collectors.simulate.memory import Point, Table
 from collectors.simulate.modbus import serve
 from collectors.simulate.modbus_faults import Faults
-from collectors.simulate.modbus_memory import Area, Memory, Point, Table
+from collectors.simulate.modbus_frames import Area, Memory
 from tests.collectors.running import collector, until
 from tests.collectors.test_decode import encode
 

@@ -161,9 +161,67 @@ def test_an_address_that_the_device_refuses_leaves_other_blocks_alone(tmp_path: 
             assert read == {"good": 105, "coil": True}
             assert running.qualities("ill") == [("bad", "IllegalDataAddress")]
             assert running.is_connected()
-            device.faults = Faults()
-            await until(lambda: len(running.qualities("ill")) > 1, "the tag turns good")
-            assert running.qualities("ill")[-1] == ("good", "")
+
+    asyncio.run(main())
+
+
+def test_one_bad_register_in_a_block_leaves_its_neighbours_alone_and_is_told_in_the_report(
+    tmp_path: Path,
+) -> None:
+    tags = [{"name": f"t{i}", "address": f"holding:{i}", "type": "uint16"} for i in range(125)]
+
+    async def main() -> None:
+        faults = Faults(illegal=frozenset({("holding", 77)}))
+        async with (
+            serve({1: WORDS}, faults=faults) as device,
+            collector(tmp_path, modbus(device.port, *tags)) as running,
+        ):
+            await until(lambda: running.qualities("t77"), "the bad tag told")
+            cycles = 3
+            before = device.requests
+            await until(lambda: device.requests >= before + 2 * cycles, "three cycles")
+            rows = running.rows()
+            by_time: dict[str, list[int]] = {}
+            for _, _, fields, at in rows:
+                for name in fields:
+                    by_time.setdefault(name, []).append(at)
+            assert by_time.keys() == {f"t{i}" for i in range(125) if i != 77}
+            assert max(len(times) for times in by_time.values()) - 1 <= min(map(len, by_time.values()))
+            assert running.qualities("t77") == [("bad", "IllegalDataAddress")]
+            report = running.report()
+            assert report
+            (entry,) = report.devices[0].quarantined
+            assert (entry.tag, entry.address, entry.reason) == ("t77", "holding:77", "IllegalDataAddress")
+            assert abs(entry.since - time.time()) < 60
+            assert report.devices[0].connected
+            assert report.devices[0].last_error is None
+            assert report.stale_tags == 0
+
+    asyncio.run(main())
+
+
+def test_a_function_that_a_device_does_not_know_is_asked_for_once(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    async def no_coils(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while request := await reader.readexactly(12):
+                asked.append(function := request[7])
+                pdu = b"\x81\1" if function == 1 else b"\3\2\0\7"
+                writer.write(request[:5] + bytes([1 + len(pdu)]) + request[6:7] + pdu)
+        writer.close()
+
+    async def main() -> None:
+        tags = [{"name": f"c{i}", "address": f"coil:{i}"} for i in range(9)]
+        tags += [{"name": "x", "address": "holding:0", "type": "uint16"}]
+        async with await asyncio.start_server(no_coils, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with collector(tmp_path, modbus(port, *tags)) as running:
+                await until(lambda: len(running.rows()) > 5, "five cycles")
+                assert asked.count(1) == 1
+                assert running.qualities("c3") == [("bad", "IllegalFunction")]
+                report = running.report()
+                assert report and len(report.devices[0].quarantined) == 9
 
     asyncio.run(main())
 

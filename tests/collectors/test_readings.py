@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from collectors.model import RefusedError
 from collectors.readings import Readings
 from collectors.spec import parse
 
@@ -17,6 +18,7 @@ class Device:
         self.lines: list[str] = []
         self.points = 0
         self.readings = Readings(spec, spec.devices[0], self.emit, 0.0)
+        (self.request,) = self.readings.due(0, None, 0.0)
 
     def emit(self, line: str, points: int) -> None:
         self.lines.append(line)
@@ -25,14 +27,12 @@ class Device:
     def answer(self, now: float, *words: int) -> list[str]:
         """The lines that one answer gives."""
         del self.lines[:]
-        (request,) = self.readings.due(0, None)
-        self.readings.answered(request, words, AT_NS, now)
+        self.readings.answered(self.request, words, AT_NS, now)
         return self.lines
 
     def refuse(self, now: float) -> list[str]:
         del self.lines[:]
-        (request,) = self.readings.due(0, None)
-        self.readings.refused(request, "IllegalDataAddress", AT_NS, now)
+        self.readings.refused(self.request, RefusedError("IllegalDataAddress", "cannot read"), AT_NS, now)
         return self.lines
 
     def grow_stale(self, now: float) -> list[str]:

@@ -232,3 +232,11 @@ def test_no_start_unless_absent_and_a_broken_manifest_changes_no_action(
         assert not found.acting
     broken = {n: ManifestError(f"{n}.yaml", 1, 1, "spec", "wrong") for n in want}
     assert planned(replace(wanted, broken=broken), table) == found
+
+
+def test_a_duplicate_that_stops_is_looked_at_when_its_grace_ends() -> None:
+    going = instance(PRESS, 2, stopping=True)
+    observed = seen(ONE, going, reports={"press": report(ONE)})
+    decided = plan(desired(PRESS), observed, {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO)
+    assert going.stopping
+    assert decided.look_at == going.stopping.kill_at

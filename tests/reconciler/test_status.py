@@ -16,13 +16,17 @@ from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, ins
 SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
 PRESS = manifest("press", interval="1s", sinks=["plant"])
 ONE = instance(PRESS)
+SENDER = instance(manifest("plant", kind="Sink", type="influxdb"))
 
 
 def shown(
-    want: Desired, *reports: Report, alive: bool = True, previous: Any = None
+    want: Desired, *reports: Report, alive: bool = True, sending: bool = True, previous: Any = None
 ) -> tuple[dict[str, Any], bool]:
-    seen = Observed(BOOT, instances={"press": (ONE,)} if alive else {}, reports={r.name: r for r in reports})
-    (step,) = plan(want, seen, {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO).steps
+    living = {"press": (ONE,)} if alive else {}
+    living |= {"plant": (SENDER,)} if sending else {}
+    seen = Observed(BOOT, instances=living, reports={r.name: r for r in reports})
+    steps = plan(want, seen, {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO).steps
+    step = next(s for s in steps if s.name == "press")
     status = process_status(step, want, seen, History(BOOT), node=NODE, now=NOW, wall=WALL, previous=previous)
     SCHEMA.validate(json.loads(json.dumps(status)))
     whole = is_converged([step], [status], want)
@@ -40,6 +44,20 @@ def test_a_dead_device_is_degraded_and_still_ready() -> None:
     status, whole = shown(desired(PRESS), report(ONE, devices=(DeviceReport("d", "h:502"),)))
     assert (status["health"], whole) == ("degraded", True)
     assert "DeviceDisconnected" in [c["type"] for c in status["conditions"]]
+
+
+def test_a_sink_whose_sender_does_not_run_degrades_who_writes_to_it() -> None:
+    status, whole = shown(desired(PRESS), report(ONE), sending=False)
+    assert (status["health"], whole) == ("degraded", True)
+    assert "DataHeld" in [c["type"] for c in status["conditions"]]
+
+
+def test_points_are_as_whoever_spoke_last_counts_them() -> None:
+    own = report(ONE, points={"plant": Points(3, 1, 2)})
+    later = report(SENDER, points={"press": Points(3, 3, 0)}, at=WALL)
+    earlier = report(SENDER, points={"press": Points(2, 1, 1)}, at=WALL - 2)
+    assert shown(desired(PRESS), own, later, alive=False)[0]["points"]["queued"] == 0
+    assert shown(desired(PRESS), own, earlier, alive=False)[0]["points"]["queued"] == 2
 
 
 def test_a_broken_manifest_stays_ready_and_says_where() -> None:

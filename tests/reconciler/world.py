@@ -310,13 +310,12 @@ class World:
         return restarts.after_start(history, manifest.digest, self.fingerprints.get(name, ""), self.now)
 
     def _check_restart(self, name: str, digest: str) -> None:
-        """What failed is not started again at once, and with exit 78 not before something changed."""
+        """Unless something changed, what failed is not started again at once, and with exit 78 not at all."""
         end = self.failed.pop(name, None)
-        if end is None or end.digest != digest:
+        if end is None or end.digest != digest or self.referred[name] != self.fingerprints.get(name, ""):
             return
-        if end.exit_code == 78:
-            assert self.referred[name] != self.fingerprints.get(name, ""), f"{name} is held by exit 78"
-        elif end.exit_code != 0:
+        assert end.exit_code != 78, f"{name} is held by exit 78"
+        if end.exit_code != 0:
             assert self.now >= end.ended + 0.9, f"{name} is started again without a back-off"
 
     def _stop(self, process: Process, step: Step) -> None:

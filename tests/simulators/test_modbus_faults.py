@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
+from collectors.simulate.faults import parse_delay
 from collectors.simulate.modbus import Device, serve
-from collectors.simulate.modbus_faults import Faults, parse_address, parse_delay
+from collectors.simulate.modbus_faults import Faults, parse_address
 from tests.simulators.modbus_peer import (
     PATIENCE_S,
     READ_ONE,

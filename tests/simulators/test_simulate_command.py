@@ -10,20 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pymcprotocol
+import pytest
+
 from collectors.simulate.modbus import serve
 from tests.simulators.modbus_peer import PATIENCE_S, connected
 
-COMMAND = [str(Path(sys.executable).with_name("daq")), "simulate", "modbus"]
+SIMULATE = [str(Path(sys.executable).with_name("daq")), "simulate"]
+COMMAND = [*SIMULATE, "modbus"]
 
 
 @contextmanager
-def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def running(*options: str, protocol: str = "modbus") -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The command on a free port, and that port, once it says that it listens."""
-    with subprocess.Popen([*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, text=True) as process:
+    command = [*SIMULATE, protocol, "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             announced = process.stdout.readline()
-            assert announced.startswith("modbus simulator on 127.0.0.1:")
+            assert announced.startswith(f"{protocol} simulator on 127.0.0.1:")
             yield process, int(announced.rpartition(":")[2])
         finally:
             process.terminate()
@@ -72,3 +77,23 @@ def test_a_fault_that_cannot_be_read_is_refused_with_an_example() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "holding:900" in ended.stderr
+
+
+def test_a_plc_is_simulated_with_its_frame_code_series_and_faults() -> None:
+    options = ("--frame", "3E", "--code", "ascii", "--series", "Q", "--illegal", "D900")
+    with running(*options, protocol="melsec") as (process, port):
+        client = pymcprotocol.Type3E()
+        client.setaccessopt(commtype="ascii")
+        client.connect("127.0.0.1", port)
+        with pytest.raises(pymcprotocol.mcprotocolerror.MCProtocolError, match="0x4031"):
+            client.batchread_wordunits("D899", 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+        client.close()
+
+
+def test_a_device_that_cannot_be_read_is_refused_with_an_example() -> None:
+    command = [*SIMULATE, "melsec", "--port", "0", "--illegal", "holding:1"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "D900" in ended.stderr

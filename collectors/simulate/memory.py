@@ -1,4 +1,4 @@
-"""The four tables of a Modbus unit and how values lie in them."""
+"""Tables of words or bits that a simulated device serves, and how values lie in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Literal
 
 from collectors.simulate.signals import Signal
 
-Area = Literal["coil", "discrete", "input", "holding"]
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 
 
@@ -42,10 +41,6 @@ class Table:
         return cells
 
 
-Memory = Mapping[Area, Table]
-"""What one unit serves; an area that is not there has no address."""
-
-
 def bit(start: int, signal: Signal) -> Point:
     """One bit, set where the signal is not 0."""
     return Point(start, 1, lambda t: [int(signal(t) != 0)])
@@ -67,10 +62,10 @@ def bcd(start: int, width: int, signal: Signal) -> Point:
     return Point(start, width, lambda t: _words(bytes.fromhex(f"{round(signal(t)):0{4 * width}d}"), "ABCD"))
 
 
-def text(start: int, width: int, choices: Sequence[str], choice: Signal) -> Point:
+def text(start: int, width: int, choices: Sequence[str], choice: Signal, *, order: Order = "ABCD") -> Point:
     """One of `choices` in UTF-8, two bytes a word, filled up with NUL."""
     return Point(
-        start, width, lambda t: _words(choices[int(choice(t))].encode().ljust(2 * width, b"\0"), "ABCD")
+        start, width, lambda t: _words(choices[int(choice(t))].encode().ljust(2 * width, b"\0"), order)
     )
 
 
