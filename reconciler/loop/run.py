@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, monotonic
+from reconciler import __version__
 from reconciler.loop.control import listen
 from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
 from reconciler.model import Node
+from reconciler.news import News
 from reconciler.server import Server
 
 EXIT_ASKED = 0
@@ -78,6 +80,7 @@ class Loop:
         control = await listen(reconciler.state, self._answer)
         if self._server:
             self._server.start()
+        reconciler.tell(News("LoopStarted", f"daq run {__version__} takes over"))
         try:
             await self._pass_until_the_end()
         finally:
