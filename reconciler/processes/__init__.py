@@ -103,10 +103,7 @@ class Processes:
 
     def sample(self) -> None:
         """Measure CPU and memory of all that was found at the last look; instances carry it from now on."""
-        try:
-            self._sampler.sample(self._following.runs.values())
-        except OSError as error:
-            logger.warning("cannot measure processes: %s", error)
+        self._sampler.sample(self._following.runs.values())
 
     def cap_logs(self) -> None:
         """Cut the head off every log that has grown too large."""

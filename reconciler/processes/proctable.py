@@ -16,7 +16,6 @@ from pathlib import Path
 from collectors.contract import ENV_DIGEST, ENV_INSTANCE, ENV_NAME, ENV_STATE_DIR, StateDir
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 65536
 
 
@@ -31,14 +30,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """/proc/PID/stat (proc_pid_stat(5)); times in clock ticks, `rss_bytes` resident memory."""
+    """/proc/PID/stat (proc_pid_stat(5)); the start in clock ticks since boot."""
 
     zombie: bool
     parent: int
     session: int
-    cpu_ticks: int
     start_ticks: int
-    rss_bytes: int
 
     @property
     def age_s(self) -> float:
@@ -93,9 +90,7 @@ def stat(pid: int) -> Stat | None:
         zombie=fields[0] in b"ZX",
         parent=int(fields[1]),
         session=int(fields[3]),
-        cpu_ticks=int(fields[11]) + int(fields[12]),
         start_ticks=int(fields[19]),
-        rss_bytes=int(fields[21]) * PAGE_BYTES,
     )
 
 
