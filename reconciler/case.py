@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Case:
     """All that is known of one name.
 
     `manifest` of a removed name is what it ran with last. `unwanted`: why there should be no process, a reason and
-    a sentence; `refused`, `owed`: why it runs on nevertheless.
+    a sentence; `refused`, `owed`: why it runs on nevertheless. `replaced` are instances to be restarted.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Case:
     observed: Observed
     history: History
     pause: Pause | None
+    replaced: Collection[str]
     refused: str | None
     owed: str | None
     fingerprint: str
@@ -75,6 +76,11 @@ class Case:
 def selects(manifest: Manifest, node: Node) -> bool:
     """Whether the manifest runs on this node."""
     return all(node.labels.get(key) == value for key, value in manifest.node_selector.items())
+
+
+def pause_in_force(pause: Pause | None, wall: float) -> Pause | None:
+    """The pause, unless it has run out; `wall` is epoch seconds."""
+    return pause if pause and wall < pause.until_at else None
 
 
 def own_report(report: Report | None, instance: Instance, boot_id: str) -> Report | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.case import EXEC_READY_S, own_report
-from reconciler.model import Desired, History, Instance, Manifest, Observed, Report, Step
+from reconciler.model import Desired, History, Instance, Manifest, Observed, Pause, Report, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Subject:
     observed: Observed
     history: History
     now: float
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ def _others(subject: Subject) -> Iterator[Finding]:
         yield Finding("ManifestInvalid", True, "ManifestInvalid", str(error))
     yield from _disconnected(subject)
     yield from _data_held(subject)
-    for verdict, kind in (("paused", "Paused"), ("blocked", "PruneBlocked")):
-        if step.verdict == verdict:
-            yield Finding(kind, True, step.reason, step.message)
+    if subject.pause:
+        yield Finding("Paused", True, "Paused", subject.pause.sentence)
+    if step.verdict == "blocked":
+        yield Finding("PruneBlocked", True, step.reason, step.message)
     if step.reason == "LockHeld":
         yield Finding("LockHeld", True, step.reason, step.message)
 

@@ -21,7 +21,9 @@ def exit_code(plan: Plan, names: Collection[str] | None = None) -> int:
 
 
 def as_text(plan: Plan, desired: Desired, names: Collection[str] | None = None) -> str:
-    """One line per name that is not as it should be, its changes below; ends with a line of counts."""
+    """One line per name that is not as it should be, its changes below; ends with a line of counts
+    and the plan's id.
+    """
     steps = _chosen(plan, names)
     shown = [s for s in steps if s.verdict not in QUIET]
     lines = _table([(s.verdict, s.name, s.reason, s.message) for s in shown], [s.changes for s in shown])
@@ -30,6 +32,8 @@ def as_text(plan: Plan, desired: Desired, names: Collection[str] | None = None) 
     if desired.unread:
         lines.append(desired.unread)
     lines.append(_counts(steps))
+    if plan.acting:
+        lines.append(f"plan {plan.id}")
     return "\n".join(lines) + "\n"
 
 

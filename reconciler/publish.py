@@ -40,7 +40,7 @@ class Publisher:
 
     def __init__(self, state: StateDir) -> None:
         self.snapshot = Snapshot()
-        self._state = state
+        self.state = state
         self._written: dict[str, tuple[object, float]] = {}
 
     @property
@@ -55,7 +55,7 @@ class Publisher:
         """
         processes = document["processes"]
         self.snapshot = Snapshot(processes, document)
-        directory = self._state.root / "status"
+        directory = self.state.root / "status"
         for status in processes:
             self._write(status["name"], directory / f"{status['name']}.json", status, _lasting(status), now)
         gone = self._written.keys() - {p["name"] for p in processes} - {""}
@@ -65,7 +65,7 @@ class Publisher:
         lasting = [self._written[p["name"]][0] for p in processes if p["name"] in self._written]
         self._write(
             "",
-            self._state.root / "status.json",
+            self.state.root / "status.json",
             document,
             (document["converged"], document["source"], lasting),
             now,

@@ -20,11 +20,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from reconciler.events import EventLog
+from reconciler.logs import last_lines
 from reconciler.publish import Publisher
 
 logger = logging.getLogger("daq.server")
 
-PATHS = ("/api/processes", "/api/processes/{name}", "/api/processes/stats/summary", "/livez", "/readyz")
+PATHS = (
+    "/api/processes",
+    "/api/processes/{name}",
+    "/api/processes/{name}/logs",
+    "/api/processes/stats/summary",
+    "/api/events",
+    "/livez",
+    "/readyz",
+)
+LOG_LINES = 200
+MOST_LINES = 10_000
 
 
 class Problem(JSONResponse):
@@ -55,11 +67,30 @@ def build_app(publisher: Publisher, stopping: Callable[[], bool]) -> Starlette:
         name = request.path_params["name"]
         status = publisher.snapshot.find(name)
         if status is None:
-            return Problem(404, "Not Found", f"there is no collector or sink named {name!r}")
+            return _unknown(name)
         return _tagged(request, status)
 
     async def summary(request: Request) -> Response:
         return _tagged(request, publisher.snapshot.document.get("summary", {}))
+
+    def logs(request: Request) -> Response:
+        name = request.path_params["name"]
+        if publisher.snapshot.find(name) is None:
+            return _unknown(name)
+        tail = _number(request, "tail", LOG_LINES)
+        if tail is None:
+            return Problem(400, "Bad Request", "tail is no count of lines; write ?tail=200")
+        try:
+            text, _ = last_lines(publisher.state.log(name), min(tail, MOST_LINES))
+        except FileNotFoundError:
+            text = ""
+        return Response(text, media_type="text/plain")
+
+    def events(request: Request) -> Response:
+        after = _number(request, "after", 0)
+        if after is None:
+            return Problem(400, "Bad Request", "after is no event's number; write ?after=0")
+        return _tagged(request, EventLog(publisher.state).read(after))
 
     async def live(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -76,11 +107,23 @@ def build_app(publisher: Publisher, stopping: Callable[[], bool]) -> Starlette:
             Route("/api/processes/", processes),
             Route("/api/processes/stats/summary", summary),
             Route("/api/processes/{name}", process),
+            Route("/api/processes/{name}/logs", logs),
+            Route("/api/events", events),
             Route("/livez", live),
             Route("/readyz", ready),
         ],
         exception_handlers={HTTPException: _refuse(publisher)},
     )
+
+
+def _unknown(name: str) -> Problem:
+    return Problem(404, "Not Found", f"there is no collector or sink named {name!r}")
+
+
+def _number(request: Request, key: str, standard: int) -> int | None:
+    """A whole number of the query, >= 0; None where it is none."""
+    text = request.query_params.get(key, str(standard))
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def _refuse(publisher: Publisher) -> Callable[[Request, Exception], Awaitable[Response]]:

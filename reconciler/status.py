@@ -22,6 +22,7 @@ from reconciler.model import (
     Manifest,
     Node,
     Observed,
+    Pause,
     Points,
     Report,
     Source,
@@ -44,14 +45,17 @@ def process_status(
     node: Node,
     now: float,
     wall: float,
+    pause: Pause | None = None,
     previous: Status | None = None,
     config_file: str | None = None,
 ) -> dict[str, Any]:
-    """The status object of the name a step is about; `previous` is the one of the pass before."""
+    """The status object of the name a step is about; `pause` the one in force,
+    `previous` the status of the pass before.
+    """
     manifest, wanted = step.manifest, desired.manifests.get(step.name)
     instance = _shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
-    subject = Subject(step, manifest, instance, report, desired, observed, history, now)
+    subject = Subject(step, manifest, instance, report, desired, observed, history, now, pause)
     is_ready = ready(subject).holds
     found = conditions(subject, wall, (previous or {}).get("conditions", ()))
     alive = instance is not None
@@ -64,7 +68,7 @@ def process_status(
         "title": manifest.title if manifest else None,
         "labels": dict(manifest.labels) if manifest else {},
         "status": _word(step, instance, history, is_ready),
-        "health": _health(step, alive, found),
+        "health": "paused" if pause else _health(step, alive, found),
         "pid": instance.leader.pid if instance and instance.leader else None,
         "cpu_percent": round(instance.cpu_percent, 2) if instance else 0.0,
         "memory_mb": round(instance.memory_bytes / MIB, 2) if instance else 0.0,
@@ -183,8 +187,6 @@ def _word(step: Step, instance: Instance | None, history: History, is_ready: boo
 
 
 def _health(step: Step, alive: bool, found: Sequence[Mapping[str, Any]]) -> str:
-    if step.verdict == "paused":
-        return "paused"
     if not alive and step.verdict == "stopped":
         return "stopped"
     status = {"conditions": found}

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from reconciler.cli import browse, converge, run, simulate, status, validate
+from reconciler.cli import browse, converge, history, orders, run, simulate, status, validate, wait
 from reconciler.cli.options import options_last, with_options
 
 app = typer.Typer(
@@ -22,7 +22,13 @@ COMMANDS = (
     converge.diff,
     converge.apply,
     converge.down,
+    wait.wait,
     status.status,
+    history.events,
+    history.logs,
+    orders.pause,
+    orders.resume,
+    orders.restart,
     validate.validate,
     validate.schema,
     browse.browse,

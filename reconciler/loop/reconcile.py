@@ -7,33 +7,29 @@ import os
 import random
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collectors.contract import SpecFile, StateDir, monotonic, read_json
+from collectors.contract import StateDir, monotonic, read_json
 from reconciler import __version__, restarts
-from reconciler.changes import live_file
+from reconciler.case import pause_in_force
+from reconciler.events import EventLog
 from reconciler.gitsource import Remote, reader_of
 from reconciler.loop.control import answers
+from reconciler.loop.outcome import Look, is_settled, moved, outcome
+from reconciler.loop.overrides import Overrides
+from reconciler.loop.perform import Performer
 from reconciler.loop.records import Records
-from reconciler.model import (
-    Action,
-    Desired,
-    History,
-    Manifest,
-    Node,
-    Observed,
-    Plan,
-    RestartPolicy,
-    Step,
-)
+from reconciler.model import Desired, History, Node, Observed, RestartPolicy
+from reconciler.news import News, of_end, of_passes, of_step
 from reconciler.plan import plan
-from reconciler.processes import Processes, StartError, StateDirError, lock_instance, open_state_dir
+from reconciler.processes import Processes, StateDirError, lock_instance, open_state_dir
 from reconciler.publish import Publisher
 from reconciler.status import is_converged, process_status, status_document, summary
+from reconciler.turns import in_turn
 
 logger = logging.getLogger("daq.reconcile")
 
@@ -41,19 +37,11 @@ SAMPLE_EVERY_S = 5.0
 """CPU and memory are measured so often."""
 SOON_S = 0.25
 """The next look while something is on its way: starting, stopping, or a lock just held."""
+TURN_S = 0.1
+"""The same while starts wait for their turn."""
+STARTS_AT_ONCE = 2 * (os.cpu_count() or 1)
 GAP_S = 15.0
 """Passes further apart were not made throughout: a report may be old only because nobody looked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look found and what is to be done about it."""
-
-    desired: Desired
-    observed: Observed
-    histories: Mapping[str, History]
-    plan: Plan
-    now: float
 
 
 class Reconciler:
@@ -63,6 +51,8 @@ class Reconciler:
         self.state = state
         self.processes = Processes(state)
         self.publisher = Publisher(state)
+        self.overrides = Overrides(state)
+        self.events = EventLog(state)
         self.document: Mapping[str, Any] = {}
         self._node = node
         self.reader = reader_of(manifests, state.root, keep=owner)
@@ -71,9 +61,17 @@ class Reconciler:
         self._started_at = time.time()
         self._sampled = float("-inf")
         self._passes_since = self._looked = monotonic()
+        self._performer = Performer(self.processes, self.reader, self._records, node)
         self._look: Look | None = None
-        self._statuses = _published(state)
-        self._done: list[str] = []
+        self._before = _published(state)
+        self._statuses: dict[str, Mapping[str, Any]] = {
+            s["name"]: s for s in self._before.get("processes", ())
+        }
+        self._news: list[News] = []
+        self._turns_pending = False
+        self._force = False
+        self._expected_plan: str | None = None
+        self._moved: tuple[str, ...] = ()
 
     @classmethod
     @contextmanager
@@ -119,6 +117,8 @@ class Reconciler:
         if now - self._sampled >= SAMPLE_EVERY_S:
             self._sampled = now
             self.processes.sample()
+            if self._pid:
+                self.processes.cap_logs()
         told = {n: h.terminations[-1].instance for n, h in self._records.histories.items() if h.terminations}
         observed = self.processes.observe(told)
         histories = self._after_ends(desired, observed, now, wall)
@@ -130,8 +130,10 @@ class Reconciler:
             wall=wall,
             node=self._node,
             passes_since=self._passes_since,
+            pauses=self.overrides.pauses,
+            restarts=self.overrides.restarts,
             fingerprints={
-                name: self.processes.fingerprint(self._spec_file(desired.manifests[name]))
+                name: self.processes.fingerprint(self._performer.spec_file(desired.manifests[name]))
                 for name, history in histories.items()
                 if history.held and name in desired.manifests
             },
@@ -139,11 +141,11 @@ class Reconciler:
         )
         return Look(desired, observed, histories, decided, now)
 
-    def look_settled(self) -> Look:
+    def look_settled(self, *, force: bool = False) -> Look:
         """A look at manifests that nobody is about to change: what is half-written or just removed is waited for."""
         self.reader.refresh()
         while True:
-            look = self.look()
+            look = self.look(force=force)
             if look.desired.look_at is None:
                 return look
             time.sleep(max(0.0, look.desired.look_at - monotonic()))
@@ -160,6 +162,7 @@ class Reconciler:
                 node=self._node,
                 now=look.now,
                 wall=wall,
+                pause=pause_in_force(self.overrides.pauses.get(step.name), wall),
                 previous=self._statuses.get(step.name),
             )
             for step in look.plan.steps
@@ -180,20 +183,31 @@ class Reconciler:
 
     # --- passes -------------------------------------------------------------------------------------------------
 
-    def pass_once(self, *, force: bool = False) -> None:
-        """Look, act on what was decided, publish what was seen."""
-        look = self.look(force=force)
+    def pass_once(self) -> None:
+        """Look, act on what was decided as far as it is its turn, publish what was seen."""
+        look = self.look(force=self._force)
         self._records.save(look.histories)  # ends before acts: a crash in between must not tell them twice
+        steps = in_turn(look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE)
+        if not self._as_expected(look):
+            steps = ()
+        self._turns_pending = len(steps) < len(look.plan.acting)
         histories = dict(look.histories)
-        for step in look.plan.acting:
-            history = histories.get(step.name, History(boot_id=look.observed.boot_id))
-            histories[step.name] = self._act(step, look, history)
+        for step in steps:
+            past = histories.get(step.name, History(boot_id=look.observed.boot_id))
+            histories[step.name] = self._performer.perform(step, look.desired, look.observed, past, look.now)
+            self._news.append(of_step(step))
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         self._publish(replace(look, histories=histories))
-        if look.plan.acting:
+        if steps:
             self.processes.prune(self._referred(look.desired))
         if look.observed.complete:
             self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
+
+    def look_pass(self) -> None:
+        """A pass that does nothing, so that what runs is known."""
+        look = self.look()
+        self._records.save(look.histories)
+        self._publish(look)
 
     def stop_pass(self, reason: str = "Down") -> None:
         """Like a pass over manifests that want nothing: everything is asked to stop, then killed past its grace."""
@@ -207,10 +221,10 @@ class Reconciler:
         self._records.save(look.histories)
         self._publish(look)
 
-    def apply(self, *, force: bool, timeout_s: float) -> Mapping[str, Any]:
+    def apply(self, *, force: bool, plan_id: str | None, timeout_s: float) -> Mapping[str, Any]:
         """Passes until settled or out of time; returns :meth:`outcome`."""
-        self.note_actions(force=force)
-        self._pass_until(lambda: self.settled, timeout_s, lambda: self.pass_once(force=force))
+        self.begin(force=force, plan_id=plan_id)
+        self._pass_until(lambda: self.settled, timeout_s, self.pass_once)
         return self.outcome()
 
     def stop_all(self, *, timeout_s: float) -> Mapping[str, Any]:
@@ -255,104 +269,72 @@ class Reconciler:
             any(s["status"] in ("starting", "stopping") for s in self._statuses.values())
             or self._look.plan.acting
         ):
-            wishes.append(self._look.now + SOON_S)
+            wishes.append(self._look.now + (TURN_S if self._turns_pending else SOON_S))
         return min((w for w in wishes if w is not None), default=None)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the last look found no manifest half-written or just removed."""
+        return self._look is not None and self._look.desired.look_at is None
 
     @property
     def settled(self) -> bool:
         """Whether further passes would wait for people or devices only: converged, or all that is possible done."""
-        look = self._look
-        if look is None or look.desired.look_at is not None or look.plan.acting:
-            return False
-        if self.document["converged"]:
-            return True
-        on_their_way = any(
-            s["status"] in ("starting", "stopping", "crashed") for s in self._statuses.values()
-        )
-        stuck = look.plan.refusal or look.desired.errors or look.desired.unread or look.desired.source.error
-        return bool(stuck) and not on_their_way
+        return bool(self._moved) or (self._look is not None and is_settled(self._look, self.document))
 
-    def note_actions(self, *, force: bool = False) -> None:
-        """Begin to collect what passes do, for :meth:`outcome`, and look for new manifests now."""
-        self._done = []
+    def begin(self, *, force: bool, plan_id: str | None) -> None:
+        """Begin to collect what passes do, until :meth:`outcome`; with `force` past the prune guard. With
+        `plan_id` the next one acts only if its plan, of settled manifests, is that one.
+        """
+        self._performer.done = []
+        self._force = force
+        self._expected_plan, self._moved = plan_id, ()
         self.reader.refresh(force=force)
 
+    def _as_expected(self, look: Look) -> bool:
+        if self._expected_plan is None:
+            return True
+        if look.desired.look_at is not None:
+            return False
+        if look.plan.id == self._expected_plan:
+            self._expected_plan = None
+            return True
+        self._moved = moved(self._expected_plan, look.plan)
+        self._expected_plan = None
+        return False
+
     def outcome(self) -> Mapping[str, Any]:
-        """What was done since :meth:`note_actions`, and what stands in the way."""
+        """What was done since :meth:`begin`, and what stands in the way."""
+        self._force = False
         assert self._look is not None
-        desired, refusal = self._look.desired, self._look.plan.refusal
-        problems = [str(e) for e in desired.errors]
-        problems += [t for t in (desired.unread or desired.source.error,) if t and not problems]
-        problems += [f"refused: {refusal.message}: {', '.join(refusal.names)}"] if refusal else []
-        refused = bool(problems)
-        for step in self._look.plan.steps:
-            if not refused and step.verdict in ("hold", "wait"):
-                problems.append(f"{step.name}: {step.message}")
-        done = list(self._done)
-        return {
-            "converged": self.document["converged"] and not refused,
-            "refused": refused,
-            "done": done,
-            "problems": problems,
-        }
+        return outcome(self._look, self.document, self._performer.done, self._moved)
+
+    # --- what people asked for ----------------------------------------------------------------------------------
+
+    @property
+    def statuses(self) -> Mapping[str, Mapping[str, Any]]:
+        """The status objects of the last pass by name."""
+        return self._statuses
+
+    def instances(self, name: str) -> tuple[str, ...]:
+        """Those of a name that were alive at the last look."""
+        found = self._look.observed.instances.get(name, ()) if self._look else ()
+        return tuple(i.instance for i in found)
+
+    def release(self, names: Collection[str]) -> None:
+        """Let them start again whatever holds them. Raises OSError."""
+        histories = self._records.histories
+        self._records.save({n: restarts.released(h) if n in names else h for n, h in histories.items()})
+
+    def tell(self, news: News) -> None:
+        """Have it among the events at the next pass."""
+        self._news.append(news)
 
     def headline(self) -> str:
         """The last pass in a few words."""
         collectors = self.document["summary"]["total_processes"]
         state = "converged" if self.document["converged"] else "not converged yet"
         return f"{state}: {collectors} collectors, {len(self.running)} processes"
-
-    # --- acting -------------------------------------------------------------------------------------------------
-
-    def _act(self, step: Step, look: Look, history: History) -> History:
-        """Do one step; returns what is remembered of the name then."""
-        logger.info("%s: %s (%s: %s)", step.name, step.verdict, step.reason, step.message)
-        self._done.append(f"{step.verdict:<8} {step.name}  {step.message}")
-        match step.action:
-            case Action.START:
-                return self._start(step, look, history)
-            case Action.STOP:
-                for instance in step.instances:
-                    self.processes.stop(instance, step.stop, step.reason, look.now)
-            case Action.KILL:
-                for instance in step.instances:
-                    self.processes.kill(instance)
-            case Action.UPDATE:
-                manifest = look.desired.manifests[step.name]
-                self.processes.update(step.name, live_file(look.desired, manifest))
-        return history
-
-    def _start(self, step: Step, look: Look, history: History) -> History:
-        manifest = step.manifest
-        assert manifest is not None
-        now = monotonic()
-        spec, live = self._spec_file(manifest), live_file(look.desired, manifest)
-        if step.name not in look.desired.manifests:
-            spec, live = look.observed.applied[step.name].spec, look.observed.applied[step.name].live
-        fingerprint = self.processes.fingerprint(spec)
-        # Remembered before the process exists: whoever finds it knows what it is, and a restart counts once.
-        started = restarts.after_start(history, manifest.digest, fingerprint, now)
-        self._records.put(step.name, started)
-        try:
-            self.processes.start(spec, live, base=self.reader.base)
-        except StartError as error:
-            if error.reason == "LockHeld":
-                return history
-            logger.error("%s", error)
-            self._done.append(f"failed   {manifest.name}  {error}")
-            jitter = random.uniform(-1, 1)
-            return restarts.after_failed_start(
-                history,
-                manifest.digest,
-                fingerprint,
-                error.message,
-                manifest.restart,
-                now=now,
-                wall=time.time(),
-                jitter=jitter,
-                hold=error.reason == "ConfigurationInvalid",
-            )
-        return started
 
     # --- remembering --------------------------------------------------------------------------------------------
 
@@ -376,9 +358,10 @@ class Reconciler:
                 completes=manifest is not None and manifest.type == "exec",
             )
             histories[end.name] = history
+            ended = of_end(end, history.next_start - now if history.next_start else None)
+            self._news.append(ended)
             if self._pid:
-                after = f"; next start in {history.next_start - now:.1f} s" if history.next_start else ""
-                logger.info("%s: %s%s", end.name, restarts.how(end), after)
+                logger.info("%s: %s", end.name, ended.message)
         return histories
 
     def _referred(self, desired: Desired) -> set[tuple[str, str]]:
@@ -386,24 +369,23 @@ class Reconciler:
         return wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
 
     def _publish(self, look: Look) -> None:
-        was_converged = self.document.get("converged")
+        wall = time.time()
         self._look = look
         self.document = self.describe(look)
-        if self.document["converged"] != was_converged:
+        if self.document["converged"] != self._before.get("converged"):
             logger.info("%s", self.headline())
+        self.overrides.forget_past({name: self.instances(name) for name in self.overrides.restarts}, wall)
+        self.events.append([*self._news, *of_passes(self._before, self.document)], wall)
+        self._news.clear()
+        self._before = self.document
         self.publisher.publish(self.document, look.now)
 
-    def _spec_file(self, manifest: Manifest) -> SpecFile:
-        directory = (self.reader.root / manifest.path).parent
-        return SpecFile(
-            manifest.kind, manifest.name, manifest.digest, manifest.given, self._node.name, str(directory)
-        )
 
-
-def _published(state: StateDir) -> dict[str, Mapping[str, Any]]:
-    """The status objects of the reconciler before, so that a condition's `since` outlives it."""
+def _published(state: StateDir) -> Mapping[str, Any]:
+    """The status.json of the reconciler before, so that a condition's `since` outlives it; empty without one."""
     try:
-        return {s["name"]: s for s in read_json(state.root / "status.json")["processes"]}
+        document: Mapping[str, Any] = read_json(state.root / "status.json")
+        return document if all("name" in s for s in document["processes"]) else {}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:

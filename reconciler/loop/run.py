@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, monotonic
+from reconciler import __version__
 from reconciler.gitsource import Remote
 from reconciler.loop.control import listen
+from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
 from reconciler.model import Node
+from reconciler.news import News
 from reconciler.server import Server
 
 EXIT_ASKED = 0
@@ -26,6 +29,8 @@ LOOK_EVERY_S = 5.0
 REPORT_CALM_S = 0.2
 FAILED_PASS_S = 1.0
 APPLY_HAS_LOCK_S = 60.0
+ANSWER_S = 5.0
+"""An order is answered after the next pass, at the latest after this."""
 
 logger = logging.getLogger("daq.loop")
 
@@ -58,7 +63,6 @@ class Loop:
         self._say = say
         self._wake = asyncio.Event()
         self._passed = asyncio.Condition()
-        self._force = False
         self._exit_code: int | None = None
         self._stopping_all = False
 
@@ -78,6 +82,7 @@ class Loop:
         control = await listen(reconciler.state, self._answer)
         if self._server:
             self._server.start()
+        reconciler.tell(News("LoopStarted", f"daq run {__version__} takes over"))
         try:
             await self._pass_until_the_end()
         finally:
@@ -98,7 +103,7 @@ class Loop:
                 if self._stopping_all:
                     reconciler.stop_pass()
                 else:
-                    reconciler.pass_once(force=self._force)
+                    reconciler.pass_once()
             except OSError as error:  # no descriptors, no disk …: collectors run on, and so does the loop
                 logger.error("cannot finish this pass, trying again: %s", error)
                 await asyncio.sleep(FAILED_PASS_S)
@@ -137,21 +142,45 @@ class Loop:
 
     async def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         match request:
-            case {"op": "apply", "force": bool(force), "timeout_s": float(timeout_s)}:
-                return await self._apply(force, timeout_s)
+            case {
+                "op": "apply",
+                "force": bool(force),
+                "plan": str() | None as plan,
+                "timeout_s": float(timeout_s),
+            }:
+                return await self._apply(force, plan, timeout_s)
             case {"op": "down", "timeout_s": float(timeout_s)}:
                 return await self._down(timeout_s)
-        raise ValueError(f"unknown request {request.get('op')!r}")
+            case {"op": "look", "timeout_s": float(timeout_s)}:
+                return await self._look(timeout_s)
+        return await self._carry_out(request)
 
-    async def _apply(self, force: bool, timeout_s: float) -> Mapping[str, Any]:
+    async def _carry_out(self, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Answer an order when a pass has acted on it, a restart when all run again or time is out."""
+        try:
+            reply = carry_out(self._reconciler, order)
+        except OSError as error:
+            return {"refused": f"cannot keep the order: {error}"}
+        if "refused" in reply:
+            return reply
+        names = reply["names"] if order["op"] == "restart" else ()
+        await self._until(
+            lambda: restarted(self._reconciler, names),
+            float(order.get("timeout_s", ANSWER_S)),
+            at_least_one_pass=True,
+        )
+        return {**reply, "done": restarted(self._reconciler, names)}
+
+    async def _look(self, timeout_s: float) -> Mapping[str, Any]:
+        """Answer when manifests are read as they are now, nothing half-written."""
+        await self._until(lambda: self._reconciler.seen, timeout_s, at_least_one_pass=True)
+        return {"seen": self._reconciler.seen}
+
+    async def _apply(self, force: bool, plan: str | None, timeout_s: float) -> Mapping[str, Any]:
         """Look now; answer when converged, refused or out of time."""
         reconciler = self._reconciler
-        reconciler.note_actions(force=force)
-        self._force = force  # for as long as it takes: what was forced may first have to be fetched
-        try:
-            await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
-        finally:
-            self._force = False
+        reconciler.begin(force=force, plan_id=plan)
+        await self._until(lambda: reconciler.settled, timeout_s, at_least_one_pass=True)
         return reconciler.outcome()
 
     async def _down(self, timeout_s: float) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from collectors.contract import Kind
@@ -169,3 +170,9 @@ class Pause:
     why: str
     until_at: float
     stopped: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """Who, until when, why."""
+        until = datetime.fromtimestamp(self.until_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return f"paused{' and kept stopped' if self.stopped else ''} by {self.who} until {until}: {self.why}"

@@ -38,6 +38,7 @@ from reconciler.processes.files import ChildFiles
 from reconciler.processes.following import Following
 from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir, state_id
 from reconciler.processes.intents import Intent, Intents
+from reconciler.processes.logcap import cut_head
 from reconciler.processes.members import Key
 from reconciler.processes.runs import Run
 from reconciler.processes.spawn import StartError, command_of, nice_of, niced, spawn
@@ -104,6 +105,15 @@ class Processes:
     def sample(self) -> None:
         """Measure CPU and memory of all that was found at the last look; instances carry it from now on."""
         self._sampler.sample(self._following.runs.values())
+
+    def cap_logs(self) -> None:
+        """Cut the head off every log that has grown too large."""
+        for path in (self._state.root / "logs").glob("*.log"):
+            try:
+                if cut := cut_head(path):
+                    logger.info("%s: its log lost its oldest %d bytes", path.stem, cut)
+            except OSError as error:
+                logger.warning("cannot cut %s: %s", path, error.strerror)
 
     def applied(self, name: str, digest: str) -> Applied | None:
         """What that digest of `name` was given; None where the files are gone."""

@@ -67,6 +67,7 @@ def test_text_is_aligned_with_changes_below_and_counts_at_the_end() -> None:
         '    live     spec.sinks: (none) -> ["plant"]\n'
         "hold     x          Reason  because\n"
         "1 restart, 1 hold, 1 unchanged\n"
+        f"plan {whole.id}\n"
     )
 
 

@@ -90,6 +90,28 @@ ROWS = {
     "paused and stopped is stopped": Row(
         ("stop", "Paused"), more={"pauses": {"press": Pause("me", "test", WALL + 9, stopped=True)}}
     ),
+    "one that crashes while paused is started as it was": Row(
+        ("start", "NotRunning"),
+        desired(EDITED),
+        seen(applied={"press": applied(PRESS, desired(PRESS))}),
+        History(BOOT, PRESS.digest, failures=1, next_start=NOW),
+        {"pauses": {"press": Pause("me", "test", WALL + 9)}},
+    ),
+    "one that crashes while paused and stopped stays so": Row(
+        ("paused", "Paused"),
+        seen=seen(),
+        history=History(BOOT, PRESS.digest, failures=1, next_start=NOW),
+        more={"pauses": {"press": Pause("me", "test", WALL + 9, stopped=True)}},
+    ),
+    "a paused one that never ran is not started": Row(
+        ("paused", "Paused"), seen=seen(), more={"pauses": {"press": Pause("me", "test", WALL + 9)}}
+    ),
+    "an asked restart stops what was meant": Row(
+        ("restart", "RestartAsked"), more={"restarts": {"press": (ONE.instance,)}}
+    ),
+    "an asked restart does not touch what came after it": Row(
+        ("keep", "UpToDate"), more={"restarts": {"press": ("an-earlier-one",)}}
+    ),
     "state stopped is stopped": Row(
         ("stop", "Stopped"), desired(replace(PRESS, spec={"type": "modbus", "state": "stopped"}))
     ),
@@ -149,6 +171,15 @@ def test(sentence: str) -> None:
     row = ROWS[sentence]
     step = only(planned(row.want, row.seen, {"press": row.history}, **row.more))
     assert (step.verdict, step.reason) == row.expected
+
+
+def test_a_pause_is_looked_at_when_it_runs_out_and_starts_what_ran() -> None:
+    given_before = applied(PRESS, desired(PRESS))
+    pauses = {"press": Pause("eve", "valve", WALL + 9)}
+    (step,) = planned(desired(EDITED), seen(ONE, applied={"press": given_before}), pauses=pauses).steps
+    assert (step.until, step.digest) == (NOW + 9, PRESS.digest)
+    assert "eve" in step.message
+    assert "valve" in step.message
 
 
 def test_live_fields_are_updated_without_a_restart() -> None:
