@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collectors.contract import StateDir, write_json
+from collectors.contract import StateDir, read_json, write_json
 
 REFRESH_S = 10.0
 
@@ -81,6 +81,18 @@ class Publisher:
             logger.warning("cannot write %s: %s", path, error.strerror)
         else:
             self._written[key] = (lasting, now)
+
+
+def last_published(state: StateDir) -> Mapping[str, Any]:
+    """The status.json of the reconciler before, so that a condition's `since` outlives it; empty without one."""
+    try:
+        document: Mapping[str, Any] = read_json(state.root / "status.json")
+        return document if all("name" in s and "last_error" in s for s in document["processes"]) else {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("cannot read the last status, passed over: %s", error)
+        return {}
 
 
 def _lasting(status: Status) -> dict[str, Any]:

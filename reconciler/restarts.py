@@ -7,12 +7,12 @@ that was asked for counts nothing. ``delay: 0s`` starts again at once the first 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED
-from reconciler.model import Held, History, Plan, RestartPolicy, Stopping, Termination
+from reconciler.model import Desired, Held, History, Observed, Plan, RestartPolicy, Stopping, Termination
 from reconciler.prune import TOGETHER_S
 
 GOOD_LIFE_S = 120.0
@@ -94,6 +94,35 @@ def after_end(
     if policy.policy == "never":
         return _held(history, "RestartNever", f"not restarted (restart.policy: never): {how(end)}")
     return _failed(history, end, policy, now=now, wall=wall, jitter=jitter)
+
+
+def after_ends(
+    histories: Mapping[str, History],
+    desired: Desired,
+    observed: Observed,
+    ready: Collection[str],
+    *,
+    now: float,
+    wall: float,
+    jitters: Mapping[str, float],
+) -> dict[str, History]:
+    """All histories in this boot, those of `ready` names without an error, after the ends of a look."""
+    after = {
+        name: in_boot(after_ready(history) if name in ready else history, observed.boot_id)
+        for name, history in histories.items()
+    }
+    for end in observed.ended:
+        manifest = desired.manifests.get(end.name)
+        after[end.name] = after_end(
+            after.get(end.name, History(boot_id=observed.boot_id)),
+            end,
+            manifest.restart if manifest else RestartPolicy(),
+            now=now,
+            wall=wall,
+            jitter=jitters[end.name],
+            completes=manifest is not None and manifest.type == "exec",
+        )
+    return after
 
 
 def after_failed_start(

@@ -13,6 +13,7 @@ from reconciler.cli.asking import ask_or_do, fail, seconds_of
 from reconciler.cli.options import Options
 from reconciler.compare import compare
 from reconciler.gitsource import GitError, commits, desired_at, newest
+from reconciler.loop import alone
 from reconciler.loop.reconcile import Reconciler
 from reconciler.model import Desired, Plan
 
@@ -65,7 +66,7 @@ def apply(
         options,
         {"op": "apply", "force": force, "plan": plan, "timeout_s": seconds},
         seconds,
-        lambda alone: alone.apply(force=force, plan_id=plan, timeout_s=seconds),
+        lambda reconciler: alone.apply(reconciler, force=force, plan_id=plan, timeout_s=seconds),
     )
     if output == "json":
         typer.echo(json.dumps(reply, ensure_ascii=False, indent=2))
@@ -83,7 +84,7 @@ def down(options: Options, timeout: Timeout = "60s") -> None:
         options,
         {"op": "down", "timeout_s": seconds},
         seconds,
-        lambda alone: alone.stop_all(timeout_s=seconds),
+        lambda reconciler: alone.stop_all(reconciler, timeout_s=seconds),
         late=2,
     )
     if reply["left"]:

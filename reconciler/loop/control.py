@@ -12,14 +12,17 @@ import logging
 import os
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from collectors.contract import StateDir
+from collectors.contract import StateDir, monotonic
+from reconciler.processes import StateDirError, lock_instance
 
 NAME = "control.sock"
 LIMIT = 65536
+LOCK_LOOK_S = 0.25
 
 logger = logging.getLogger("daq.control")
 
@@ -105,3 +108,18 @@ def ask(state: StateDir, request: Mapping[str, Any], timeout_s: float) -> Mappin
             raise UnreachableError("the loop ended before it answered")
         reply: Mapping[str, Any] = json.loads(line)
         return reply
+
+
+def lock_when_free(state: StateDir, wait_s: float) -> int:
+    """The instance lock, waited for `wait_s` at most, and not at all behind a loop, which never gives it up.
+
+    Raises StateDirError that names the holder.
+    """
+    end = monotonic() + wait_s
+    while True:
+        try:
+            return lock_instance(state)
+        except StateDirError:
+            if monotonic() >= end or answers(state):
+                raise
+        time.sleep(LOCK_LOOK_S)

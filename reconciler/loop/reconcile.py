@@ -5,29 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import random
-import select
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collectors.contract import StateDir, monotonic, read_json
+from collectors.contract import StateDir, monotonic
 from reconciler import __version__, restarts
 from reconciler.case import pause_in_force
 from reconciler.events import EventLog
 from reconciler.gitsource import Remote, reader_of
-from reconciler.loop.control import answers
+from reconciler.loop.control import lock_when_free
 from reconciler.loop.outcome import Look, is_settled, moved, outcome
 from reconciler.loop.overrides import Overrides
 from reconciler.loop.perform import Performer
 from reconciler.loop.records import Records
-from reconciler.model import Desired, History, Node, Observed, RestartPolicy
+from reconciler.model import Desired, History, Node, Observed
 from reconciler.news import News, of_end, of_passes, of_step
 from reconciler.plan import plan
-from reconciler.processes import Processes, StateDirError, lock_instance, open_state_dir
-from reconciler.publish import Publisher
+from reconciler.processes import Processes, open_state_dir
+from reconciler.publish import Publisher, last_published
 from reconciler.status import is_converged, process_status, status_document, summary
 from reconciler.turns import in_turn
 
@@ -63,7 +62,7 @@ class Reconciler:
         self._passes_since = self._looked = monotonic()
         self._performer = Performer(self.processes, self.reader, self._records, node)
         self._look: Look | None = None
-        self._before = _published(state)
+        self._before = last_published(state)
         self._statuses: dict[str, Mapping[str, Any]] = {
             s["name"]: s for s in self._before.get("processes", ())
         }
@@ -80,7 +79,7 @@ class Reconciler:
     ) -> Iterator[Reconciler]:
         """The only reconciler of a state directory; its lock is waited for, `wait_s` at most. Raises StateDirError."""
         state = open_state_dir(state.root)
-        lock = _lock(state, wait_s)
+        lock = lock_when_free(state, wait_s)
         try:
             reconciler = cls(state, manifests, node, owner=True)
             try:
@@ -221,30 +220,6 @@ class Reconciler:
         self._records.save(look.histories)
         self._publish(look)
 
-    def apply(self, *, force: bool, plan_id: str | None, timeout_s: float) -> Mapping[str, Any]:
-        """Passes until settled or out of time; returns :meth:`outcome`."""
-        self.begin(force=force, plan_id=plan_id)
-        self._pass_until(lambda: self.settled, timeout_s, self.pass_once)
-        return self.outcome()
-
-    def stop_all(self, *, timeout_s: float) -> Mapping[str, Any]:
-        """Passes until nothing of this state directory runs or time is out: names that ``stopped``, names ``left``."""
-        self.stop_pass()
-        names = self.running
-        self._pass_until(lambda: not self.running, timeout_s, self.stop_pass)
-        return {"stopped": sorted(names - self.running), "left": sorted(self.running)}
-
-    def _pass_until(
-        self, condition: Callable[[], bool], timeout_s: float, make_pass: Callable[[], None]
-    ) -> None:
-        end = monotonic() + timeout_s
-        with select.epoll() as deaths:
-            deaths.register(self.processes.fileno(), select.EPOLLIN)
-            make_pass()
-            while not condition() and (now := monotonic()) < end:
-                deaths.poll(max(0.0, min(end, self.look_at or end) - now))
-                make_pass()
-
     # --- what the last pass found -------------------------------------------------------------------------------
 
     @property
@@ -336,32 +311,23 @@ class Reconciler:
         state = "converged" if self.document["converged"] else "not converged yet"
         return f"{state}: {collectors} collectors, {len(self.running)} processes"
 
-    # --- remembering --------------------------------------------------------------------------------------------
+    # --- inside ------------------------------------------------------------------------------------------------
 
     def _after_ends(
         self, desired: Desired, observed: Observed, now: float, wall: float
     ) -> dict[str, History]:
-        histories = {}
-        for name, history in self._records.histories.items():
-            was_ready = self._look is not None and self._statuses.get(name, {}).get("last_error") is None
-            current = restarts.after_ready(history) if was_ready else history
-            histories[name] = restarts.in_boot(current, observed.boot_id)
+        """What is remembered once the ends of this look are told."""
+        ready = {n for n, s in self._statuses.items() if s["last_error"] is None} if self._look else ()
+        jitters = {end.name: random.uniform(-1, 1) for end in observed.ended}
+        histories = restarts.after_ends(
+            self._records.histories, desired, observed, ready, now=now, wall=wall, jitters=jitters
+        )
         for end in observed.ended:
-            manifest = desired.manifests.get(end.name)
-            history = restarts.after_end(
-                histories.get(end.name, History(boot_id=observed.boot_id)),
-                end,
-                manifest.restart if manifest else RestartPolicy(),
-                now=now,
-                wall=wall,
-                jitter=random.uniform(-1, 1),
-                completes=manifest is not None and manifest.type == "exec",
-            )
-            histories[end.name] = history
-            ended = of_end(end, history.next_start - now if history.next_start else None)
-            self._news.append(ended)
+            next_start = histories[end.name].next_start
+            told = of_end(end, next_start - now if next_start else None)
+            self._news.append(told)
             if self._pid:
-                logger.info("%s: %s", end.name, ended.message)
+                logger.info("%s: %s", end.name, told.message)
         return histories
 
     def _referred(self, desired: Desired) -> set[tuple[str, str]]:
@@ -379,26 +345,3 @@ class Reconciler:
         self._news.clear()
         self._before = self.document
         self.publisher.publish(self.document, look.now)
-
-
-def _published(state: StateDir) -> Mapping[str, Any]:
-    """The status.json of the reconciler before, so that a condition's `since` outlives it; empty without one."""
-    try:
-        document: Mapping[str, Any] = read_json(state.root / "status.json")
-        return document if all("name" in s for s in document["processes"]) else {}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("cannot read the last status, passed over: %s", error)
-        return {}
-
-
-def _lock(state: StateDir, wait_s: float) -> int:
-    end = monotonic() + wait_s
-    while True:
-        try:
-            return lock_instance(state)
-        except StateDirError:
-            if monotonic() >= end or answers(state):  # a loop never gives it up, an apply does
-                raise
-        time.sleep(SOON_S)

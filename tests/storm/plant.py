@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.contract import StateDir
+from reconciler.loop.alone import stop_all
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.run import run_loop
 from reconciler.model import Node
@@ -140,7 +141,7 @@ spec:
         """Bring everything down; names of which any process is left."""
         self.kill_loops()
         with Reconciler.owning(self.state, self.root / "desired", NODE) as reconciler:
-            left = list(reconciler.stop_all(timeout_s=30)["left"])
+            left = list(stop_all(reconciler, timeout_s=30)["left"])
         return left + [p.name for p in self.root.glob("alone-*") if _is_locked(p)]
 
 
