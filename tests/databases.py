@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import urllib.parse
@@ -14,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
+from tests.programs import program
 from tests.waiting import wait_until
 
 
@@ -103,9 +100,9 @@ S = TypeVar("S", bound=Server)
 @contextmanager
 def influxd(folder: Path) -> Iterator[Influx]:
     """A running influxd. Skips where it is not installed, fails with CI=true."""
-    program = _program("influxd")
+    executable = program("influxd")
     port, rpc = _free_ports(2)
-    config = subprocess.run([program, "config"], capture_output=True, text=True, check=True).stdout
+    config = subprocess.run([executable, "config"], capture_output=True, text=True, check=True).stdout
     lines = []
     section = ""
     for line in config.splitlines():
@@ -123,16 +120,16 @@ def influxd(folder: Path) -> Iterator[Influx]:
         lines.append(f"{key} = {value}" if value else line)
     path = folder / "influxd.conf"
     path.write_text("\n".join(lines))
-    yield from _running(Influx([program, "run", "-config", str(path)], port, "/ping", folder))
+    yield from _running(Influx([executable, "run", "-config", str(path)], port, "/ping", folder))
 
 
 @contextmanager
 def victoria_metrics(folder: Path) -> Iterator[Victoria]:
     """A running victoria-metrics. Skips where it is not installed, fails with CI=true."""
-    program = _program("victoria-metrics")
+    executable = program("victoria-metrics")
     (port,) = _free_ports(1)
     options = [f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=5y"]
-    yield from _running(Victoria([program, *options], port, "/health", folder))
+    yield from _running(Victoria([executable, *options], port, "/health", folder))
 
 
 def _running(server: S) -> Iterator[S]:
@@ -141,15 +138,6 @@ def _running(server: S) -> Iterator[S]:
         yield server
     finally:
         server.stop()
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def _free_ports(count: int) -> list[int]:

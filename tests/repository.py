@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+from tests.programs import program
 
 
 class Repository:
@@ -63,11 +62,6 @@ class Repository:
 
 def key_of(directory: Path, name: str) -> Path:
     """A new SSH key, or a skip where no ssh-keygen is installed (a failure under CI)."""
-    program = shutil.which("ssh-keygen")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("ssh-keygen is not installed")
-        pytest.skip("ssh-keygen is not installed")
     file = directory / name
-    subprocess.run([program, "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
+    subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
     return file

@@ -17,6 +17,8 @@ from collectors.spec import parse
 from tests.collectors.opcua_server import STILL, Running, node, running
 from tests.collectors.running import collecting, collector, until
 
+pytestmark = pytest.mark.e2e
+
 TRUTH = {
     "Int": 5, "Byte": 200, "Float": 1.5, "Double": 0.1, "Bool": True, "Text": "齿轮 a=b,c", "Local": "Öl",
     "Dead": 10.0,

@@ -13,6 +13,8 @@ from tests.collectors.opcua_server import node, running
 from tests.collectors.running import collecting, until
 from tests.collectors.test_opcua_collecting import COUNT, source, spec
 
+pytestmark = pytest.mark.e2e
+
 BACK_WITHIN_S = 10.0
 TAGS = [COUNT, {"name": "x", "node": node("Still.Int")}]
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 
@@ -9,6 +8,7 @@ import pytest
 from collectors.contract import SpecFile, StateDir
 from collectors.sinks import Sink, SinkError, open_sink
 from tests.collectors.sending import samples
+from tests.programs import program
 
 NOW = time.time_ns()
 
@@ -81,13 +81,11 @@ def test_the_oldest_samples_go_beyond_the_size(state: StateDir) -> None:
 
 
 def test_the_sqlite3_program_reads_it_while_it_is_written(state: StateDir) -> None:
-    program = shutil.which("sqlite3")
-    if program is None:
-        pytest.skip("sqlite3 is not installed")
+    sqlite3 = program("sqlite3")
     sink = local(state)
     write(sink, f"m,collector=c,device=d a=1.5 {NOW}")
     said = subprocess.run(
-        [program, state.database, "SELECT tag, value FROM samples"],
+        [sqlite3, state.database, "SELECT tag, value FROM samples"],
         capture_output=True,
         text=True,
         check=True,

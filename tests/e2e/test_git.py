@@ -10,6 +10,8 @@ from tests.e2e.plant import Plant, sleeper
 from tests.repository import Repository
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.e2e
+
 PROGRAM = "#!/bin/sh\nexec sleep 100000\n"
 GATEWAY = """apiVersion: daq/v1
 kind: Collector

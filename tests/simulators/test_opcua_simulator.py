@@ -17,6 +17,8 @@ from asyncua import Client, ua
 from collectors.contract import check_spec
 from collectors.simulate.opcua_plant import plant
 
+pytestmark = pytest.mark.e2e
+
 DAQ = str(Path(sys.executable).with_name("daq"))
 PATIENCE_S = 10.0
 
