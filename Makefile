@@ -24,7 +24,7 @@ run: .venv/run.stamp  ## the demo plant: simulated devices, collectors, embedded
 	@$(BIN)/daq run --stop-on-exit
 
 test: .venv/test.stamp  ## every test
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 3 --dist worksteal
 
 check: .venv/test.stamp  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check $(CODE)
