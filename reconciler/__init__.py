@@ -11,6 +11,4 @@ table itself says it, so the reconciler may die at any moment and another takes 
 stop, the next pass sees it, ``status`` puts it in words, ``publish`` into files and the endpoint.
 """
 
-from importlib.metadata import version
-
-__version__ = version("daq-reconciler")
+__version__ = "0.1.0"

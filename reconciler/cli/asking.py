@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from collectors.contract import parse_duration
 from reconciler.cli.options import Options
-from reconciler.loop.control import UnreachableError, ask
-from reconciler.loop.reconcile import Reconciler
-from reconciler.processes import StateDirError
+from reconciler.loop.ask import UnreachableError, ask
+
+if TYPE_CHECKING:
+    from reconciler.loop.reconcile import Reconciler
 
 REPLY_GRACE_S = 5.0
 
@@ -34,6 +35,9 @@ def ask_or_do(
         pass
     except TimeoutError:
         fail("the running loop did not answer in time", code=late)
+    from reconciler.loop.reconcile import Reconciler
+    from reconciler.processes import StateDirError
+
     try:
         with Reconciler.owning(options.state, options.manifests, options.this_node) as reconciler:
             return alone(reconciler)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from reconciler import diff as differences
-from reconciler.cli.asking import ask_or_do, fail, seconds_of
+from reconciler.cli.asking import Reply, ask_or_do, fail, seconds_of
 from reconciler.cli.options import Options
-from reconciler.compare import compare
-from reconciler.gitsource import GitError, commits, desired_at, newest
-from reconciler.loop import alone
-from reconciler.loop.reconcile import Reconciler
-from reconciler.model import Desired, Plan
+
+if TYPE_CHECKING:
+    from reconciler.loop.reconcile import Reconciler
+    from reconciler.model import Desired, Plan
 
 Names = Annotated[list[str] | None, typer.Argument(help="Only these.", show_default=False)]
 Output = Annotated[Literal["text", "json"], typer.Option("-o", "--output", help="How to print.")]
@@ -62,11 +60,17 @@ def apply(
     if dry_run:
         _show(*_planned(options, force=force), [], output)
     seconds = seconds_of(timeout)
+
+    def alone(reconciler: Reconciler) -> Reply:
+        from reconciler.loop.alone import apply
+
+        return apply(reconciler, force=force, plan_id=plan, timeout_s=seconds)
+
     reply = ask_or_do(
         options,
         {"op": "apply", "force": force, "plan": plan, "timeout_s": seconds},
         seconds,
-        lambda reconciler: alone.apply(reconciler, force=force, plan_id=plan, timeout_s=seconds),
+        alone,
     )
     if output == "json":
         typer.echo(json.dumps(reply, ensure_ascii=False, indent=2))
@@ -80,11 +84,17 @@ def down(options: Options, timeout: Timeout = "60s") -> None:
     if not options.state.root.exists():
         return
     seconds = seconds_of(timeout)
+
+    def alone(reconciler: Reconciler) -> Reply:
+        from reconciler.loop.alone import stop_all
+
+        return stop_all(reconciler, timeout_s=seconds)
+
     reply = ask_or_do(
         options,
         {"op": "down", "timeout_s": seconds},
         seconds,
-        lambda reconciler: alone.stop_all(reconciler, timeout_s=seconds),
+        alone,
         late=2,
     )
     if reply["left"]:
@@ -94,12 +104,16 @@ def down(options: Options, timeout: Timeout = "60s") -> None:
 
 def _planned(options: Options, *, force: bool) -> tuple[Plan, Desired]:
     """What a pass would do now."""
+    from reconciler.loop.reconcile import Reconciler
+
     with Reconciler.reading(options.state, options.manifests, options.this_node) as reconciler:
         look = reconciler.look_settled(force=force)
     return look.plan, look.desired
 
 
 def _show(plan: Plan, desired: Desired, names: Collection[str], output: Output) -> NoReturn:
+    from reconciler import diff as differences
+
     if unknown := set(names) - {s.name for s in plan.steps}:
         fail(f"cannot show {', '.join(sorted(unknown))}: no manifest and no process of that name")
     if output == "json":
@@ -116,6 +130,10 @@ def _show(plan: Plan, desired: Desired, names: Collection[str], output: Output) 
 
 def _between(options: Options, since: str, to: str | None) -> tuple[Plan, Desired]:
     """What the way from one commit to another changes, and what the latter wants."""
+    from reconciler.compare import compare
+    from reconciler.gitsource.commands import GitError
+    from reconciler.gitsource.commits import commits, desired_at, newest
+
     manifests = options.manifests
     try:
         with commits(manifests) as (repository, path):

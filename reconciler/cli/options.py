@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from collectors.contract import StateDir, parse_duration
-from reconciler.gitsource import Remote
+from reconciler.gitsource.remote import Remote
 from reconciler.model import Node
 
 DEFAULT_LISTEN = "127.0.0.1:8000"

@@ -6,15 +6,16 @@ import getpass
 import os
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reconciler.cli.asking import Reply, ask_or_do, fail, seconds_of
 from reconciler.cli.options import Options
-from reconciler.loop.control import answers
-from reconciler.loop.orders import carry_out
-from reconciler.loop.reconcile import Reconciler
+from reconciler.loop.ask import answers
+
+if TYPE_CHECKING:
+    from reconciler.loop.reconcile import Reconciler
 
 Names = Annotated[list[str], typer.Argument(help="Which ones.", show_default=False)]
 
@@ -62,6 +63,8 @@ def restart(
 
 def _order(options: Options, order: Mapping[str, Any], seconds: float) -> Reply:
     def alone(reconciler: Reconciler) -> Reply:
+        from reconciler.loop.orders import carry_out
+
         reconciler.look_pass()
         return carry_out(reconciler, order)
 

@@ -12,8 +12,6 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Options
-from reconciler.loop.run import run_loop
-from reconciler.processes import StateDirError
 
 
 def run(
@@ -23,6 +21,9 @@ def run(
     ] = False,
 ) -> None:
     """The control loop: watch, converge, publish, serve. Exit 0 on SIGTERM or Ctrl-C; collectors keep running."""
+    from reconciler.loop.run import run_loop
+    from reconciler.processes import StateDirError
+
     _log_as(options.log_format)
     try:
         code = asyncio.run(

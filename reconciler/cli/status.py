@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import typer
-import yaml
 
 from collectors.contract import read_json
 from reconciler.cli.options import Options
 from reconciler.cli.text import duration, table
-from reconciler.loop.control import answers
-from reconciler.loop.reconcile import Reconciler
+from reconciler.loop.ask import answers
 
 Output = Literal["table", "wide", "json", "yaml"]
 Status = Mapping[str, Any]
@@ -39,6 +37,8 @@ def status(
     if output == "json":
         typer.echo(json.dumps({**document, "processes": chosen}, ensure_ascii=False, indent=2))
     elif output == "yaml":
+        import yaml
+
         typer.echo(
             yaml.safe_dump({**document, "processes": chosen}, allow_unicode=True, sort_keys=False), nl=False
         )
@@ -61,6 +61,8 @@ def read_status(options: Options) -> Mapping[str, Any]:
             typer.echo(f"cannot read {state.root / 'status.json'}: {error}", err=True)
             raise typer.Exit(2) from None
         return document
+    from reconciler.loop.reconcile import Reconciler
+
     with Reconciler.reading(state, options.manifests, options.this_node) as reconciler:
         return reconciler.describe(reconciler.look_settled())
 

@@ -13,7 +13,7 @@ from collectors.contract import monotonic
 from reconciler.cli.asking import fail, seconds_of
 from reconciler.cli.options import Options
 from reconciler.cli.status import read_status
-from reconciler.loop.control import UnreachableError, ask
+from reconciler.loop.ask import UnreachableError, ask
 
 LOOK_EVERY_S = 0.2
 

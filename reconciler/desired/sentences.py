@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import jsonschema_rs
 
 from collectors.contract import Kind
+
+if TYPE_CHECKING:
+    import jsonschema
 
 Steps = tuple[str | int, ...]
 """Keys and indices from the top of a document."""
@@ -69,6 +71,8 @@ def _quick(kind: Kind) -> jsonschema_rs.Draft202012Validator:
 
 @cache
 def _validator(kind: Kind) -> jsonschema.Draft202012Validator:
+    import jsonschema  # noqa: PLC0415  (80 ms, needed only where something is wrong)
+
     return jsonschema.Draft202012Validator(_schema(kind))
 
 

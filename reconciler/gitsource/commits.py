@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.gitsource.commands import Git
-from reconciler.gitsource.mirror import FETCHED, Mirror, Remote, Repository
+from reconciler.gitsource.mirror import FETCHED, Mirror, Repository
 from reconciler.gitsource.reader import admitted
+from reconciler.gitsource.remote import Remote
 from reconciler.model import Desired
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.desired.commit import Entry
 from reconciler.gitsource.commands import Git, GitError
+from reconciler.gitsource.remote import Remote
 
 FETCHED = "refs/daq/fetched"
 APPLIED = "refs/daq/applied"
@@ -16,26 +16,6 @@ APPLIED = "refs/daq/applied"
 
 FETCH_S = 120.0
 _SLOWEST = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "60", "fetch.recurseSubmodules": "false"}
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """Where commits come from: a repository (path or URL), its branch, the directory of the manifests in it.
-
-    `path` is normalised, ``.`` the top. `signers` is a file of allowed signers (see ssh-keygen), or None.
-    """
-
-    url: str
-    branch: str = "main"
-    path: str = "desired"
-    pull_s: float = 60.0
-    signers: Path | None = None
-
-    @property
-    def local(self) -> Path | None:
-        """The repository's directory, where it is on this machine."""
-        path = Path(self.url.removeprefix("file://"))
-        return path.absolute() if path.exists() else None
 
 
 class Repository:

@@ -16,7 +16,8 @@ from reconciler.desired.commit import REGULAR, CommitTree, Parsed, admit_commit,
 from reconciler.desired.tree import MANIFESTS
 from reconciler.gitsource.checkout import Checkouts
 from reconciler.gitsource.commands import Git, GitError
-from reconciler.gitsource.mirror import Mirror, Remote, Repository
+from reconciler.gitsource.mirror import Mirror, Repository
+from reconciler.gitsource.remote import Remote
 from reconciler.manifest import local_sink
 from reconciler.model import LOCAL_SINK, Desired, Manifest, ManifestError, Source
 from reconciler.processes.environment import references

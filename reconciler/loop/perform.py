@@ -9,7 +9,7 @@ import time
 from collectors.contract import LiveFile, SpecFile, monotonic
 from reconciler import restarts
 from reconciler.changes import live_file
-from reconciler.gitsource import Reader
+from reconciler.gitsource.source import Reader
 from reconciler.loop.records import Records
 from reconciler.model import Action, Desired, History, Manifest, Node, Observed, Step
 from reconciler.processes import Processes, StartError

@@ -16,7 +16,8 @@ from collectors.contract import StateDir, monotonic
 from reconciler import __version__, restarts
 from reconciler.case import pause_in_force
 from reconciler.events import EventLog
-from reconciler.gitsource import Remote, reader_of
+from reconciler.gitsource.remote import Remote
+from reconciler.gitsource.source import reader_of
 from reconciler.loop.control import lock_when_free
 from reconciler.loop.outcome import Look, is_settled, moved, outcome
 from reconciler.loop.overrides import Overrides

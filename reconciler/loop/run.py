@@ -12,7 +12,7 @@ from typing import Any
 
 from collectors.contract import StateDir, monotonic
 from reconciler import __version__
-from reconciler.gitsource import Remote
+from reconciler.gitsource.remote import Remote
 from reconciler.loop.control import listen
 from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.reconcile import Reconciler

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from collectors.contract import monotonic
-from reconciler.gitsource import GitReader, Remote, WorkTreeReader
+from reconciler.gitsource.reader import GitReader
+from reconciler.gitsource.remote import Remote
+from reconciler.gitsource.worktree import WorkTreeReader
 from reconciler.model import Desired
 from tests.repository import Repository, key_of
 from tests.waiting import wait_until
