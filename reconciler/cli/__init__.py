@@ -21,7 +21,7 @@ def main() -> None:
     from reconciler.cli.options import options_last
 
     if COMPLETE in os.environ:
-        from typer.completion import completion_init
+        from typer._completion_classes import completion_init
 
         completion_init()
     program().main(options_last(arguments), prog_name=PROGRAM, complete_var=COMPLETE)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer._click import Context, HelpFormatter  # typer's own copy of click; it has no public name
 from typer._click.shell_completion import (
     CompletionItem,  # typer's own copy of click; it exports no other name
 )
@@ -50,7 +51,6 @@ GROUPS = {
     "Host": {
         "down": Entry("converge", "stop every process, the loop too"),
         "health": Entry("health", "0 if the loop, or one collector, is alive"),
-        "doctor": Entry("doctor", "check this machine, and say what to do"),
         "completion": Entry("completion", "names and options by the Tab key, for your shell"),
     },
 }
@@ -61,7 +61,7 @@ COMMON = frozenset("--" + f.name.replace("_", "-") for f in fields(Options))
 class Command(TyperCommand):
     """A command whose help tells its own options from those that all share."""
 
-    def format_options(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Arguments, own options, common options."""
         parts: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Common options": []}
         for parameter in self.get_params(ctx):
@@ -78,23 +78,23 @@ class Command(TyperCommand):
 class Program(TyperGroup):
     """`daq` itself. Its help needs no command; a command needs only its own module."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Context) -> list[str]:
         """In the order of :data:`GROUPS`."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Context, cmd_name: str) -> Any:
         """Imported now; None where there is none."""
         entry = COMMANDS.get(cmd_name)
         return _load(entry.module, cmd_name) if entry else None
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         """One section a group."""
         widest = max(map(len, COMMANDS))
         for title, entries in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{widest}}", e.summary) for name, e in entries.items()])
 
-    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: Context, incomplete: str) -> list[CompletionItem]:
         """Names of commands, none imported."""
         return [CompletionItem(n, help=e.summary) for n, e in COMMANDS.items() if n.startswith(incomplete)]
 
