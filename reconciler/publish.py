@@ -15,7 +15,7 @@ from collectors.contract import StateDir, read_json, write_json
 
 REFRESH_S = 10.0
 
-COUNTERS = frozenset({"cpu_percent", "memory_mb", "uptime_s", "points"})
+COUNTERS = frozenset({"cpu_percent", "memory_mb", "uptime_s", "points", "points_per_second"})
 DEVICE_COUNTERS = frozenset({"last_read_at", "reads", "errors", "late_cycles", "lost_values", "cycle_ms"})
 
 logger = logging.getLogger("daq.publish")

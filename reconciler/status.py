@@ -90,6 +90,7 @@ def process_status(
         "last_termination": _termination(last) if last else None,
         "devices": _plain([asdict(d) for d in report.devices]) if report else [],
         "points": asdict(points),
+        "points_per_second": round(report.points_per_second, 2) if report and alive else 0.0,
     }
 
 

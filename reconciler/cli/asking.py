@@ -9,6 +9,7 @@ import typer
 
 from collectors.contract import parse_duration
 from reconciler.cli.options import Options
+from reconciler.cli.progress import progress
 from reconciler.loop.ask import UnreachableError, ask
 
 if TYPE_CHECKING:
@@ -29,6 +30,17 @@ def ask_or_do(
     """The reply of the running loop, or where none runs of `alone`. Ends the command where neither can be, with
     exit code `late` if the loop is too slow.
     """
+    with progress(f"{request['op']}: at work"):
+        return _ask_or_do(options, request, seconds, alone, late)
+
+
+def _ask_or_do(
+    options: Options,
+    request: Mapping[str, Any],
+    seconds: float,
+    alone: Callable[[Reconciler], Reply],
+    late: int,
+) -> Reply:
     try:
         return ask(options.state, request, seconds + REPLY_GRACE_S)
     except UnreachableError:

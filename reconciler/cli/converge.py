@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from reconciler.cli.asking import Reply, ask_or_do, fail, seconds_of
+from reconciler.cli.chosen import Some
 from reconciler.cli.options import Options
 
 if TYPE_CHECKING:
     from reconciler.loop.reconcile import Reconciler
     from reconciler.model import Desired, Plan
 
-Names = Annotated[list[str] | None, typer.Argument(help="Only these.", show_default=False)]
 Output = Annotated[Literal["text", "json"], typer.Option("-o", "--output", help="How to print.")]
 Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long to wait.")]
 
 
 def diff(
     options: Options,
-    names: Names = None,
+    names: Some = None,
     output: Output = "text",
     since: Annotated[
         str | None,

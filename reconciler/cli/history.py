@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from reconciler.cli.asking import fail
+from reconciler.cli.chosen import One, complete_names
 from reconciler.cli.options import Options
 from reconciler.events import EventLog
 from reconciler.logs import follow, last_lines
@@ -22,7 +23,12 @@ Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on printing wha
 
 def events(
     options: Options,
-    name: Annotated[str | None, typer.Argument(help="Only of this one.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Only of this one.", show_default=False, metavar="NAME", autocompletion=complete_names
+        ),
+    ] = None,
     *,
     following: Follow = False,
     count: Annotated[int, typer.Option("-n", min=0, metavar="N", help="How many of the newest.")] = 100,
@@ -47,7 +53,7 @@ def events(
 
 def logs(
     options: Options,
-    name: Annotated[str, typer.Argument(help="Whose.", show_default=False)],
+    name: One,
     *,
     following: Follow = False,
     count: Annotated[int, typer.Option("-n", min=0, metavar="N", help="How many of the last lines.")] = 100,

@@ -1,149 +1,111 @@
-"""`daq status`: what is observed, the worst first column."""
+"""`daq status`: what is observed, the worst first column; `--watch` goes on."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import typer
 
 from collectors.contract import read_json
+from reconciler.cli.asking import fail
+from reconciler.cli.chosen import Selector, Some, labels
 from reconciler.cli.options import Options
-from reconciler.cli.text import duration, table
-from reconciler.loop.ask import answers
+from reconciler.cli.statustable import Status, heading, remarks, status_table
+from reconciler.loop.ask import UnreachableError, ask
 
 Output = Literal["table", "wide", "json", "yaml"]
-Status = Mapping[str, Any]
 
-HEADER = ("HEALTH", "NAME", "TYPE", "STATUS", "REASON", "DEVICES", "LAST READ", "RESTARTS", "QUEUED")
-USUAL = ("Ready", "Healthy")
-"""Conditions that are always there, and good when True."""
-WIDE = ("PID", "CPU %", "MEM MB", "UPTIME", "DIGEST", "MANIFEST", "TITLE")
+ANSWER_S = 5.0
+WATCH_EVERY_S = 1.0
+COURSE = 8
+"""So many of the last looks stand in a sparkline."""
+CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
 def status(
     options: Options,
-    names: Annotated[list[str] | None, typer.Argument(help="Only these.", show_default=False)] = None,
+    names: Some = None,
+    *,
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = "table",
-    selector: Annotated[
-        list[str] | None, typer.Option("-l", metavar="LABEL=VALUE", help="Only with this label.")
-    ] = None,
+    selector: Selector = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, once a second, until Ctrl-C.")] = False,
 ) -> None:
     """What is observed. Exit 1 if any wanted one is not healthy, 2 on error."""
+    if watch:
+        if output in ("json", "yaml"):
+            raise typer.BadParameter(
+                "--watch shows a table; for programs there is the endpoint, /ws/processes"
+            )
+        with suppress(KeyboardInterrupt):
+            _watch(options, names, selector, wide=output == "wide")
+        return
     document = read_status(options)
-    chosen = _choose(document["processes"], names or [], selector or [])
+    chosen = _choose(document["processes"], names or [], selector)
     if output == "json":
         typer.echo(json.dumps({**document, "processes": chosen}, ensure_ascii=False, indent=2))
     elif output == "yaml":
         import yaml
 
-        typer.echo(
-            yaml.safe_dump({**document, "processes": chosen}, allow_unicode=True, sort_keys=False), nl=False
-        )
+        plain = {**document, "processes": chosen}
+        typer.echo(yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), nl=False)
     else:
-        typer.echo(_heading(options, document))
-        typer.echo(_table(chosen, wide=output == "wide"))
-        for line in _remarks(chosen, document):
-            typer.echo(line)
+        typer.echo(_screen(options, document, chosen, wide=output == "wide"))
     if any(p["health"] in ("down", "degraded") for p in chosen):
         raise typer.Exit(1)
 
 
 def read_status(options: Options) -> Mapping[str, Any]:
-    """The running loop's status.json, or, where none runs, one look of our own."""
+    """What the running loop knows (from its file, if it does not answer), or, where none runs, one look of our own."""
     state = options.state
-    if answers(state):
+    try:
+        return ask(state, {"op": "status"}, ANSWER_S)
+    except TimeoutError:
+        typer.echo("the loop does not answer; this is what it wrote last", err=True)
         try:
             document: Mapping[str, Any] = read_json(state.root / "status.json")
         except (OSError, ValueError) as error:
-            typer.echo(f"cannot read {state.root / 'status.json'}: {error}", err=True)
-            raise typer.Exit(2) from None
+            fail(f"cannot read {state.root / 'status.json'}: {error}")
         return document
-    from reconciler.loop.reconcile import Reconciler
+    except UnreachableError:
+        from reconciler.loop.reconcile import Reconciler
 
-    with Reconciler.reading(state, options.manifests, options.this_node) as reconciler:
-        return reconciler.describe(reconciler.look_settled())
-
-
-def _choose(processes: Sequence[Status], names: Sequence[str], selector: Sequence[str]) -> list[Status]:
-    known = {p["name"] for p in processes}
-    for name in names:
-        if name not in known:
-            typer.echo(f"cannot show {name!r}: there is no collector or sink of that name", err=True)
-            raise typer.Exit(2)
-    wanted = [p for p in processes if not names or p["name"] in names]
-    for text in selector:
-        key, equals, value = text.partition("=")
-        if not equals:
-            typer.echo(f"{text!r} is no label; write -l LABEL=VALUE", err=True)
-            raise typer.Exit(2)
-        wanted = [p for p in wanted if p["labels"].get(key) == value]
-    return wanted
+        with Reconciler.reading(state, options.manifests, options.this_node) as reconciler:
+            return reconciler.describe(reconciler.look_settled())
 
 
-def _heading(options: Options, document: Mapping[str, Any]) -> str:
-    reconciler, source = document["reconciler"], document["source"]
-    if reconciler["pid"] is None:
-        loop = "no loop is running (collectors go on without it); seen just now"
-    else:
-        loop = f"loop {reconciler['pid']}, seen {duration(time.time() - reconciler['heartbeat_at'])} ago"
-    applied = source["applied"] or "no revision"
-    state = "converged" if document["converged"] else "not converged"
-    return f"{options.state.root} on {reconciler['node']}: {state}, {applied[:12]}; {loop}"
+def _choose(
+    processes: Sequence[Status], names: Sequence[str], selector: Sequence[str] | None
+) -> list[Status]:
+    if unknown := [name for name in names if name not in {p["name"] for p in processes}]:
+        fail(f"cannot show {', '.join(unknown)}: there is no collector or sink of that name")
+    wanted = labels(selector).items()
+    return [p for p in processes if (not names or p["name"] in names) and wanted <= p["labels"].items()]
 
 
-def _table(processes: Sequence[Status], *, wide: bool) -> str:
-    now = time.time()
-    rows = []
-    for p in processes:
-        devices = p["devices"]
-        read_at = max((d["last_read_at"] or 0 for d in devices), default=0)
-        row = [
-            p["health"],
-            p["name"],
-            p["type"],
-            p["status"],
-            _reason(p),
-            f"{sum(d['connected'] for d in devices)}/{len(devices)}" if devices else "-",
-            f"{duration(now - read_at)} ago" if read_at else "-",
-            str(p["restart_count"]),
-            str(p["points"]["queued"]),
-        ]
-        if wide:
-            row += [
-                str(p["pid"] or "-"),
-                f"{p['cpu_percent']:.1f}",
-                f"{p['memory_mb']:.1f}",
-                duration(p["uptime_s"]),
-                p["digest"] or "-",
-                f"{p['manifest']['path']}:{p['manifest']['line']}"
-                if p["manifest"] and p["manifest"]["path"]
-                else "-",
-                p["title"] or "",
-            ]
-        rows.append(row)
-    return table(HEADER + WIDE if wide else HEADER, rows)
+def _screen(options: Options, document: Mapping[str, Any], chosen: Sequence[Status], **how: Any) -> str:
+    lines = [heading(options.state.root, document), status_table(chosen, **how), *remarks(chosen, document)]
+    return "\n".join(lines)
 
 
-def _reason(process: Status) -> str:
-    """The reason of the condition that keeps it from health, else of Ready."""
-    by_type = {c["type"]: c for c in process["conditions"]}
-    for kind in USUAL:
-        if by_type[kind]["status"] != "True":
-            return str(by_type[kind]["reason"])
-    return str(by_type["Ready"]["reason"])
-
-
-def _remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[str]:
-    """A line for everything that wants a person."""
-    lines = []
-    if document["source"]["error"]:
-        lines.append(document["source"]["error"])
-    for p in processes:
-        found = [c for c in p["conditions"] if c["type"] not in USUAL]
-        if p["health"] in ("down", "degraded"):
-            found += [c for c in p["conditions"] if c["type"] in USUAL and c["status"] != "True"]
-        lines += dict.fromkeys(f"{p['name']}: {c['message']} ({c['reason']})" for c in found)
-    return lines
+def _watch(
+    options: Options, names: Sequence[str] | None, selector: Sequence[str] | None, *, wide: bool
+) -> None:
+    """A screen a second."""
+    rates: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=COURSE))
+    loads: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=COURSE))
+    while True:
+        document = read_status(options)
+        chosen = _choose(document["processes"], names or [], selector)
+        for p in chosen:
+            rates[p["name"]].append(p["points_per_second"])
+            loads[p["name"]].append(p["cpu_percent"])
+        course = {p["name"]: (list(rates[p["name"]]), list(loads[p["name"]])) for p in chosen}
+        clear = CLEAR if sys.stdout.isatty() else ""
+        typer.echo(clear + _screen(options, document, chosen, wide=wide, course=course))
+        time.sleep(WATCH_EVERY_S)

@@ -11,7 +11,9 @@ import typer
 
 from collectors.contract import monotonic
 from reconciler.cli.asking import fail, seconds_of
+from reconciler.cli.chosen import Some
 from reconciler.cli.options import Options
+from reconciler.cli.progress import progress
 from reconciler.cli.status import read_status
 from reconciler.loop.ask import UnreachableError, ask
 
@@ -22,9 +24,7 @@ Goal = Literal["ready", "healthy"]
 
 def wait(
     options: Options,
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Default: all that are wanted to run.", show_default=False)
-    ] = None,
+    names: Some = None,
     *,
     goal: Annotated[Goal, typer.Option("--for", help="What for.")] = "ready",
     revision: Annotated[
@@ -36,10 +36,13 @@ def wait(
     end = monotonic() + seconds_of(timeout)
     with suppress(UnreachableError, TimeoutError):  # without a loop every look reads the manifests itself
         ask(options.state, {"op": "look", "timeout_s": end - monotonic()}, max(0.1, end - monotonic()))
-    while missing := list(_missing(read_status(options), names or (), goal, revision)):
-        if monotonic() >= end:
-            fail("\n".join(missing), code=1)
-        time.sleep(LOOK_EVERY_S)
+    with progress(f"waiting for {', '.join(names or ()) or 'all'}"):
+        while (
+            missing := list(_missing(read_status(options), names or (), goal, revision))
+        ) and monotonic() < end:
+            time.sleep(LOOK_EVERY_S)
+    if missing:
+        fail("\n".join(missing), code=1)
 
 
 def _missing(

@@ -153,6 +153,8 @@ class Loop:
                 return await self._down(timeout_s)
             case {"op": "look", "timeout_s": float(timeout_s)}:
                 return await self._look(timeout_s)
+            case {"op": "status"}:
+                return self._reconciler.document
         return await self._carry_out(request)
 
     async def _carry_out(self, order: Mapping[str, Any]) -> Mapping[str, Any]:

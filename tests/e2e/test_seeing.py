@@ -16,7 +16,7 @@ from tests.e2e.plant import Plant, collector, sleeper
 pytestmark = pytest.mark.e2e
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "status.schema.json").read_bytes())
-COUNTED = {"cpu_percent", "memory_mb", "uptime_s", "points", "devices"}
+COUNTED = {"cpu_percent", "memory_mb", "uptime_s", "points", "points_per_second", "devices"}
 
 
 def get(url: str, method: str = "GET") -> tuple[int, Any, str]:

@@ -23,12 +23,18 @@ def edited(text: str, state: str = "stopped", name: str = "a") -> str:
 @pytest.mark.parametrize(
     ("spec", "after"),
     [
-        ("spec:\n  type: exec  # x\n  command: [a]\n", "spec:\n  type: exec  # x\n  state: stopped\n  command: [a]\n"),
+        (
+            "spec:\n  type: exec  # x\n  command: [a]\n",
+            "spec:\n  type: exec  # x\n  state: stopped\n  command: [a]\n",
+        ),
         ("spec:\n  state: running # y\n  type: exec\n", "spec:\n  state: stopped # y\n  type: exec\n"),
         ('spec:\n  state:   "running"\n', 'spec:\n  state:   "stopped"\n'),
         ("spec: {type: exec, command: [a]}\n", "spec: {state: stopped, type: exec, command: [a]}\n"),
         ("spec: { 'state': 'running' , type: exec}\n", "spec: { 'state': 'stopped' , type: exec}\n"),
-        ("spec:\n    command: [a]\n    type: exec", "spec:\n    command: [a]\n    type: exec\n    state: stopped"),
+        (
+            "spec:\n    command: [a]\n    type: exec",
+            "spec:\n    command: [a]\n    type: exec\n    state: stopped",
+        ),
         ("spec:\r\n  type: exec\r\n", "spec:\r\n  type: exec\r\n  state: stopped\r\n"),
     ],
 )
@@ -63,18 +69,24 @@ def test_what_an_edit_would_change_elsewhere_is_left_to_a_person(spec: str) -> N
 comments = st.sampled_from(["", " # 停机", "   #x"])
 breaks = st.sampled_from(["\n", "\r\n"])
 extras = st.lists(
-    st.sampled_from(["interval: 1s", "env: {A: 'running'}", "command: ['state: running']", "# state: running", ""]),
+    st.sampled_from(
+        ["interval: 1s", "env: {A: 'running'}", "command: ['state: running']", "# state: running", ""]
+    ),
     max_size=4,
     unique=True,
 )
 
 
-@given(extras, st.sampled_from([None, "running", "'running'", '"running"']), comments, breaks, st.integers(1, 6))
+@given(
+    extras, st.sampled_from([None, "running", "'running'", '"running"']), comments, breaks, st.integers(1, 6)
+)
 def test_only_one_line_differs(
     extra: list[str], state: str | None, comment: str, newline: str, indent: int
 ) -> None:
     lines = [f"type: exec{comment}", *extra, *([f"state: {state}{comment}"] if state else [])]
-    text = newline.join([*HEAD.splitlines(), "spec:", *(" " * indent + line if line else "" for line in lines), ""])
+    text = newline.join(
+        [*HEAD.splitlines(), "spec:", *(" " * indent + line if line else "" for line in lines), ""]
+    )
     after = edited(text)
     changed = [line for line in ndiff(text.splitlines(True), after.splitlines(True)) if line[0] in "+-"]
     assert [line[0] for line in changed] == (["-", "+"] if state else ["+"])

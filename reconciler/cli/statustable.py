@@ -1,0 +1,92 @@
+"""Status objects as a table and the sentences below it. Nothing is read here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reconciler.cli.text import columns, duration, painted, sparkline, table
+
+Status = Mapping[str, Any]
+
+HEADER = ("HEALTH", "NAME", "STATUS", "REASON", "DEVICES", "READ", "RESTARTS", "QUEUED")
+USUAL = ("Ready", "Healthy")
+"""Conditions that are always there, and good when True."""
+WIDE = ("TYPE", "PID", "CPU %", "MEM MB", "UPTIME", "DIGEST", "MANIFEST")
+LIVE = ("HEALTH", "NAME", "STATUS", "REASON", "DEVICES", "QUEUED", "POINTS/S", "CPU %")
+"""What moves; --watch shows it instead."""
+
+Course = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""By name: the last points a second and the last CPU percents, oldest first."""
+
+
+def heading(root: object, document: Mapping[str, Any]) -> str:
+    """Where, converged or not, which revision, and whether a loop is alive."""
+    reconciler, source = document["reconciler"], document["source"]
+    if reconciler["pid"] is None:
+        loop = "no loop is running (collectors go on without it); seen just now"
+    else:
+        loop = f"loop {reconciler['pid']}, seen {duration(time.time() - reconciler['heartbeat_at'])} ago"
+    applied = (source["applied"] or "no revision")[:12]
+    if source["dirty"]:
+        applied += " and uncommitted changes"
+    state = "converged" if document["converged"] else "not converged"
+    return f"{root} on {reconciler['node']}: {state}, {applied}; {loop}"
+
+
+def status_table(processes: Sequence[Status], *, wide: bool = False, course: Course | None = None) -> str:
+    """A row for each, the word for its health first."""
+    cells = [_cells(p, *(course or {}).get(p["name"], ((), ()))) for p in processes]
+    header = tuple(dict.fromkeys((LIVE if course else HEADER) + (WIDE if wide else ())))
+    return painted(table(header, [[c[h] for h in header] for c in cells], fit=None if wide else columns()))
+
+
+def remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[str]:
+    """A line for everything that wants a person."""
+    lines = []
+    if document["source"]["error"]:
+        lines.append(document["source"]["error"])
+    for p in processes:
+        found = [c for c in p["conditions"] if c["type"] not in USUAL]
+        if p["health"] in ("down", "degraded"):
+            found += [c for c in p["conditions"] if c["type"] in USUAL and c["status"] != "True"]
+        lines += dict.fromkeys(f"{_name(p)}: {c['message']} ({c['reason']})" for c in found)
+    return lines
+
+
+def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[str, str]:
+    """All columns there are."""
+    devices, manifest = p["devices"], p["manifest"]
+    read_at = max((d["last_read_at"] or 0 for d in devices), default=0)
+    return {
+        "HEALTH": p["health"],
+        "NAME": _name(p),
+        "STATUS": p["status"],
+        "REASON": _reason(p),
+        "DEVICES": f"{sum(d['connected'] for d in devices)}/{len(devices)}" if devices else "-",
+        "READ": f"{duration(time.time() - read_at)} ago" if read_at else "-",
+        "RESTARTS": str(p["restart_count"]),
+        "QUEUED": str(p["points"]["queued"]),
+        "POINTS/S": f"{sparkline(rates)} {p['points_per_second']:.0f}",
+        "CPU %": f"{sparkline(loads)} {p['cpu_percent']:.1f}".lstrip(),
+        "TYPE": p["type"],
+        "PID": str(p["pid"] or "-"),
+        "MEM MB": f"{p['memory_mb']:.1f}",
+        "UPTIME": duration(p["uptime_s"]),
+        "DIGEST": p["digest"] or "-",
+        "MANIFEST": f"{manifest['path']}:{manifest['line']}" if manifest and manifest["path"] else "-",
+    }
+
+
+def _name(p: Status) -> str:
+    return f"{p['name']} {p['title']}" if p["title"] else str(p["name"])
+
+
+def _reason(process: Status) -> str:
+    """The reason of the condition that keeps it from health, else of Ready."""
+    by_type = {c["type"]: c for c in process["conditions"]}
+    for kind in USUAL:
+        if by_type[kind]["status"] != "True":
+            return str(by_type[kind]["reason"])
+    return str(by_type["Ready"]["reason"])
