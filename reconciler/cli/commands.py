@@ -50,11 +50,13 @@ GROUPS = {
     },
     "Host": {
         "down": Entry("converge", "stop every process, the loop too"),
+        "doctor": Entry("doctor", "check this machine, and say what to do"),
         "health": Entry("health", "0 if the loop, or one collector, is alive"),
         "completion": Entry("completion", "names and options by the Tab key, for your shell"),
     },
 }
 COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
+HELP = {"help_option_names": ["-h", "--help"]}
 COMMON = frozenset("--" + f.name.replace("_", "-") for f in fields(Options))
 
 
@@ -108,6 +110,7 @@ def program() -> Any:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings=HELP,
     )
     app.callback()(_options)
     return typer.main.get_command(app)
@@ -132,5 +135,7 @@ def _load(module: str, name: str) -> Any:
         group.name = name
         return group
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(name, cls=Command)(with_options(getattr(holder, name.replace("-", "_"))))
+    app.command(name, cls=Command, context_settings=HELP)(
+        with_options(getattr(holder, name.replace("-", "_")))
+    )
     return typer.main.get_command(app)

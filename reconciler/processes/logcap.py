@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 CAP_BYTES = 10 * 1024 * 1024
@@ -36,6 +37,14 @@ def cut_head(path: Path, cap: int = CAP_BYTES) -> int:
         return length
     finally:
         os.close(fd)
+
+
+def can_collapse(directory: Path) -> bool:
+    """Whether logs below `directory` lose nothing when they are cut. Raises OSError."""
+    with tempfile.TemporaryFile(dir=directory) as file:
+        block = os.fstat(file.fileno()).st_blksize
+        file.truncate(2 * block)
+        return _collapse(file.fileno(), block)
 
 
 def _collapse(fd: int, length: int) -> bool:

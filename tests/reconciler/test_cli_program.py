@@ -1,0 +1,79 @@
+"""The command line as a whole: help in groups, every command there, nothing imported that is not needed."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli import COMPLETE
+from reconciler.cli.commands import COMMANDS, GROUPS
+
+DAQ = Path(sys.executable).with_name("daq")
+
+
+def daq(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DAQ, *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_says_what_it_does(name: str) -> None:
+    module = import_module(f"reconciler.cli.{COMMANDS[name].module}")
+    function = getattr(module, name.replace("-", "_"), None)
+    assert hasattr(module, "app") or inspect.getdoc(function)
+
+
+def test_help_lists_all_commands_in_groups_within_80_columns() -> None:
+    lines = daq("--help").stdout.splitlines()
+    assert [line[:-1] for line in lines if line.endswith(":") and line[:-1] in GROUPS] == list(GROUPS)
+    assert {line.split()[0] for line in lines if line.startswith("  ")} >= set(COMMANDS)
+    assert max(map(len, lines)) <= 80
+
+
+def test_help_of_a_command_tells_its_own_options_from_common_ones() -> None:
+    text = daq("status", "-h").stdout
+    own, _, common = text.partition("Common options:")
+    assert "--watch" in own
+    assert "--state-dir" in common
+    assert "--state-dir" not in own
+
+
+def test_a_newcomer_is_told_what_to_do_first(tmp_path: Path) -> None:
+    assert "daq init" in daq(cwd=str(tmp_path)).stdout
+    (tmp_path / "desired").mkdir()
+    assert "daq diff" in daq(cwd=str(tmp_path)).stdout
+
+
+def test_help_imports_no_command_and_status_no_loop() -> None:
+    probe = "import reconciler.cli.status, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"reconciler.loop.reconcile", "reconciler.desired", "asyncio", "yaml", "psutil"} & set(loaded)
+
+
+def test_the_tab_key_completes_commands_and_names_of_collectors(tmp_path: Path) -> None:
+    told = [("press-1", "冲压机", "modbus"), ("oven", None, "exec")]
+    processes = [{"name": name, "title": title, "type": kind} for name, title, kind in told]
+    (tmp_path / "status.json").write_text(json.dumps({"processes": processes}))
+    assert "complete" in daq("completion", "bash").stdout
+
+    def complete(words: str, at: int) -> list[str]:
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(at), COMPLETE: "complete_bash"}
+        return daq(DAQ_STATE_DIR=str(tmp_path), **asked).stdout.split()
+
+    assert complete("daq sto", 1) == ["stop"]
+    assert complete("daq status pr", 2) == ["press-1"]
+    assert complete("daq restart ", 2) == ["press-1", "oven"]
