@@ -17,15 +17,9 @@ from reconciler.cli.commands import COMMANDS, GROUPS
 DAQ = Path(sys.executable).with_name("daq")
 
 
-def daq(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [DAQ, *arguments],
-        cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def daq(*arguments: str, cwd: str = "/", **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": "/usr/bin:/bin", **environ}
+    return subprocess.run([DAQ, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
