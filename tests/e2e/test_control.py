@@ -80,11 +80,12 @@ def test_a_paused_name_that_crashes_is_started_as_it_was(plant: Plant) -> None:
 def test_a_pause_works_without_a_loop_outlives_it_and_ends_by_itself(plant: Plant) -> None:
     plant.write("a.yaml", sleeper("a"))
     assert plant.daq("apply").returncode == 0
-    assert plant.daq("pause", "a", "--for", "6s", "--reason", "cleaning", "--stopped").returncode == 0
+    assert plant.daq("pause", "a", "--for", "1h", "--reason", "cleaning", "--stopped").returncode == 0
     assert plant.json("status")["processes"][0]["health"] == "paused"
     plant.start_loop()
     wait_until(lambda: not plant.pids("a"), "`a` to be kept stopped")
     assert plant.status("a")["health"] == "paused"
+    assert plant.daq("pause", "a", "--for", "1s", "--reason", "done soon", "--stopped").returncode == 0
     wait_until(lambda: plant.pids("a"), "the pause to run out")
     plant.wait_ready("a")
     assert not plant.condition("a", "Paused")
