@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -47,6 +48,8 @@ GROUPS = {
     "Manifests": {
         "validate": Entry("validate", "file:line:column: what is wrong"),
         "schema": Entry("validate", "the JSON Schema of a manifest"),
+        "init": Entry("scaffold", "a directory with a first manifest"),
+        "import": Entry("moving", "older JSON files as manifests"),
     },
     "Host": {
         "down": Entry("converge", "stop every process, the loop too"),
@@ -127,6 +130,11 @@ def _options(
         raise typer.Exit
 
 
+def function_of(command: str) -> str:
+    """What the function of a command is called."""
+    return f"{command}_" if iskeyword(command) else command.replace("-", "_")
+
+
 def _load(module: str, name: str) -> Any:
     """The command `name` of a module: its function of that name, or a program of commands, its `app`."""
     holder = import_module(f"reconciler.cli.{module}")
@@ -135,7 +143,5 @@ def _load(module: str, name: str) -> Any:
         group.name = name
         return group
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(name, cls=Command, context_settings=HELP)(
-        with_options(getattr(holder, name.replace("-", "_")))
-    )
+    app.command(name, cls=Command, context_settings=HELP)(with_options(getattr(holder, function_of(name))))
     return typer.main.get_command(app)

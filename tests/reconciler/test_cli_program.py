@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import COMPLETE
-from reconciler.cli.commands import COMMANDS, GROUPS
+from reconciler.cli.commands import COMMANDS, GROUPS, function_of
 
 DAQ = Path(sys.executable).with_name("daq")
 
@@ -25,7 +25,7 @@ def daq(*arguments: str, cwd: str = "/", **environ: str) -> subprocess.Completed
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_there_and_says_what_it_does(name: str) -> None:
     module = import_module(f"reconciler.cli.{COMMANDS[name].module}")
-    function = getattr(module, name.replace("-", "_"), None)
+    function = getattr(module, function_of(name), None)
     assert hasattr(module, "app") or inspect.getdoc(function)
 
 
