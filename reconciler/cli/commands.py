@@ -55,6 +55,7 @@ GROUPS = {
         "down": Entry("converge", "stop every process, the loop too"),
         "doctor": Entry("doctor", "check this machine, and say what to do"),
         "health": Entry("health", "0 if the loop, or one collector, is alive"),
+        "render": Entry("render", "files for systemd, Kubernetes, containers"),
         "completion": Entry("completion", "names and options by the Tab key, for your shell"),
     },
 }

@@ -14,6 +14,7 @@ from collectors.contract import StateDir, monotonic
 from reconciler import __version__
 from reconciler.gitsource.remote import Remote
 from reconciler.loop.control import listen
+from reconciler.loop.notify import ServiceManager
 from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
@@ -65,6 +66,7 @@ class Loop:
         self._passed = asyncio.Condition()
         self._exit_code: int | None = None
         self._stopping_all = False
+        self._manager = ServiceManager()
 
     async def run(self, *, stop_on_exit: bool) -> int:
         """Pass after pass until asked to end; returns the exit code."""
@@ -111,6 +113,8 @@ class Loop:
             if not greeted:
                 greeted = True
                 self._greet()
+                self._manager.ready()
+            self._manager.alive(reconciler.headline())
             async with self._passed:
                 self._passed.notify_all()
             await self._sleep()
@@ -124,6 +128,7 @@ class Loop:
                 await self._wake.wait()
 
     def _end(self, code: int, stop_all: bool) -> None:
+        self._manager.stopping()
         if self._server:
             self._server.announce_stop()
         self._exit_code = code

@@ -1,0 +1,84 @@
+"""`daq render`: deployment files from the same options and manifests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.asking import fail
+from reconciler.cli.options import Options, with_options
+
+app = typer.Typer(help="Deployment files, to stdout or into a directory.", no_args_is_help=True)
+
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write the files there. Default: print.", show_default=False),
+]
+
+
+@app.command()
+@with_options
+def systemd(
+    options: Options,
+    *,
+    stop_collectors: Annotated[
+        bool, typer.Option("--stop-collectors", help="Stopping the service stops all collectors too.")
+    ] = False,
+    out: Out = None,
+) -> None:
+    """A unit that runs the loop with the options given here."""
+    from reconciler.render.systemd import unit
+
+    _give(
+        unit(str(Path(sys.prefix) / "bin" / "daq"), _written(options), stop_collectors=stop_collectors), out
+    )
+
+
+@app.command()
+@with_options
+def compose(_options: Options, *, out: Out = None) -> None:
+    """daq, InfluxDB and Grafana in containers; with --out also a Sink, a first manifest and the dashboard."""
+    top = files("reconciler") / "render" / "compose"
+    found = dict(_texts(top))
+    _give(found if out else {"compose.yaml": found["compose.yaml"]}, out)
+
+
+def _texts(directory: Traversable, path: str = "") -> Iterator[tuple[str, str]]:
+    for entry in sorted(directory.iterdir(), key=lambda e: e.name):
+        if entry.is_dir():
+            yield from _texts(entry, f"{path}{entry.name}/")
+        else:
+            yield path + entry.name, entry.read_text("utf-8")
+
+
+def _written(options: Options) -> list[str]:
+    """The common options that differ from their defaults, paths absolute, as arguments."""
+    found = []
+    for field in fields(Options):
+        value = getattr(options, field.name)
+        if value in (field.default, [], None) and field.name not in ("desired",):
+            continue
+        name = "--" + field.name.replace("_", "-")
+        for each in value if isinstance(value, list) else [value]:
+            found += [name, str(each.absolute() if isinstance(each, Path) else each)]
+    return found
+
+
+def _give(found: Mapping[str, str], out: Path | None) -> None:
+    if out is None:
+        typer.echo("---\n".join(found.values()), nl=False)
+        return
+    try:
+        for name, text in found.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text, "utf-8")
+            typer.echo(f"wrote {out / name}")
+    except OSError as error:
+        fail(f"cannot write to {out}: {error.strerror}")
