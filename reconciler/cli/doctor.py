@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,22 +45,14 @@ def _findings(options: Options, *, offline: bool) -> Iterator[Finding]:
 
 
 def _manifests(options: Options) -> tuple[dict[str, Manifest], Finding]:
-    from reconciler import desired
+    from reconciler.cli.manifests import UnreadError, manifests_of
     from reconciler.doctor.finding import fail, ok
-    from reconciler.gitsource.commands import GitError
-    from reconciler.gitsource.commits import commits, desired_at, newest
 
-    source = options.manifests
     try:
-        if isinstance(source, Path):
-            manifests, errors = desired.check([], source)
-        else:
-            with commits(source) as (repository, path):
-                found = desired_at(repository, newest(source), path)
-            manifests, errors = dict(found.manifests), list(found.errors)
-    except (OSError, GitError) as error:
-        what = f"cannot read {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        return {}, fail("manifests", f"{what}; name them by --desired or --git, or begin with daq init")
+        desired = manifests_of(options)
+    except UnreadError as error:
+        return {}, fail("manifests", f"{error}; name them by --desired or --git, or begin with daq init")
+    manifests, errors = dict(desired.manifests), desired.errors
     count = sum(1 for m in manifests.values() if m.path)
     if errors:
         return manifests, fail("manifests", f"{len(errors)} errors, the first: {errors[0]}; see daq validate")

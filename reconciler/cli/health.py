@@ -49,6 +49,8 @@ def _of_child(options: Options, name: str) -> str:
     try:
         report = Report.from_json(read_json(options.state.report(name)))
     except FileNotFoundError:
+        if _runs(options, name):
+            return f"{name} is alive"
         fail(f"cannot find a report of {name} in {options.state.root}: it has not run", code=1)
     except (OSError, ValueError, KeyError, TypeError) as error:
         fail(f"cannot read the report of {name}: {error}", code=1)
@@ -58,3 +60,13 @@ def _of_child(options: Options, name: str) -> str:
     if silent_s > 3 * REPORT_EVERY_S:
         fail(f"{name} has not reported for {silent_s:.0f} s", code=1)
     return f"{name} is alive, its last report {silent_s:.0f} s ago"
+
+
+def _runs(options: Options, name: str) -> bool:
+    """Whether a program that makes no reports is alive: it holds its lock."""
+    from reconciler.processes.locks import is_held
+
+    try:
+        return is_held(options.state.lock(name))
+    except OSError:
+        return False

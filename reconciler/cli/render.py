@@ -50,6 +50,28 @@ def compose(_options: Options, *, out: Out = None) -> None:
     _give(found if out else {"compose.yaml": found["compose.yaml"]}, out)
 
 
+@app.command()
+@with_options
+def kubernetes(
+    options: Options,
+    *,
+    image: Annotated[str, typer.Option(help="Image that has daq in it.")] = "daq:latest",
+    out: Out = None,
+) -> None:
+    """A StatefulSet for each collector; variables of {env: NAME} come from a Secret named daq."""
+    from reconciler.cli.manifests import UnreadError, manifests_of
+    from reconciler.render.kubernetes import RenderError
+    from reconciler.render.kubernetes import kubernetes as rendered
+
+    try:
+        desired = manifests_of(options)
+        if desired.errors:
+            fail("\n".join(map(str, desired.errors)))
+        _give(rendered(desired, image), out)
+    except (UnreadError, RenderError) as error:
+        fail(str(error))
+
+
 def _texts(directory: Traversable, path: str = "") -> Iterator[tuple[str, str]]:
     for entry in sorted(directory.iterdir(), key=lambda e: e.name):
         if entry.is_dir():

@@ -1,0 +1,159 @@
+"""Rendered files are what their managers take, and what stands in `deploy/` is what is rendered."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes_validate import validate
+
+from reconciler import desired
+from reconciler.model import Desired
+from reconciler.render.kubernetes import RenderError, kubernetes
+from reconciler.render.systemd import unit
+from tests.programs import program
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+INSTALLED = ("--desired", "/etc/daq/desired", "--state-dir", "/var/lib/daq")
+NEWEST = ("1.35", "1.36", "1.37")
+WORST_EXPOSURE = 2.0
+"""Of ten, as systemd-analyze counts; what a collector cannot do without is most of it."""
+
+COLLECTOR = """apiVersion: daq/v1
+kind: Collector
+metadata: {name: press_1, title: 冲压机, labels: {line: "1e3", hall: "a b"}}
+spec:
+  type: modbus
+  sinks: [plant]
+  nodeSelector: {site: north}
+  devices: [{host: 10.0.0.1}]
+  tags: [{name: t, address: 40001.10, type: bool}, {name: "1e3", address: 0x10 , type: int16}]
+  stop: {grace: 15s}
+  resources: {memory: 256MiB}
+""".replace("0x10 ", '"holding:0x10"')
+SINK = """apiVersion: daq/v1
+kind: Sink
+metadata: {name: plant}
+spec: {type: influxdb, url: "http://db:8086", org: a, bucket: b, token: {env: INFLUX_TOKEN}}
+"""
+
+
+def wanted(directory: Path, *texts: str) -> Desired:
+    directory.mkdir(exist_ok=True)
+    for i, text in enumerate(texts):
+        (directory / f"{i}.yaml").write_text(text)
+    manifests, errors = desired.check([], directory)
+    assert not errors
+    return Desired(manifests)
+
+
+def objects(files: dict[str, str]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{o['kind']}/{o['metadata']['name']}": o for text in files.values() for o in yaml.safe_load_all(text)
+    }
+
+
+def test_the_unit_in_deploy_is_the_rendered_one() -> None:
+    (name, text), *_ = unit("/opt/daq/current/bin/daq", INSTALLED, stop_collectors=False).items()
+    assert (DEPLOY / "systemd" / name).read_text() == text
+
+
+@pytest.mark.parametrize("stop_collectors", [False, True])
+def test_systemd_takes_the_unit_and_finds_it_hardened(stop_collectors: bool, tmp_path: Path) -> None:
+    analyze = program("systemd-analyze")
+    (name, text), *_ = unit("/bin/true", ["--node", "50% $x"], stop_collectors=stop_collectors).items()
+    file = tmp_path / name
+    file.write_text(text)
+    verified = subprocess.run([analyze, "verify", file], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    security = subprocess.run(
+        [analyze, "security", "--offline=true", f"--threshold={WORST_EXPOSURE * 10:.0f}", file],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert security.returncode == 0, security.stdout[-200:]
+
+
+def test_a_restart_of_the_service_leaves_collectors_alone_unless_asked() -> None:
+    leaves = unit("/daq", [], stop_collectors=False)["daq.service"]
+    stops = unit("/daq", [], stop_collectors=True)["daq.service"]
+    assert "KillMode=process\n" in leaves
+    assert "PrivateTmp" not in leaves
+    assert "daq down" in leaves.partition("Description=")[2].partition("\n")[0]
+    assert "KillMode=mixed\n" in stops
+    assert "--stop-on-exit\n" in stops
+
+
+@pytest.mark.parametrize("version", NEWEST)
+def test_a_cluster_takes_every_object(version: str, tmp_path: Path) -> None:
+    for each in objects(kubernetes(wanted(tmp_path, COLLECTOR, SINK), "daq:1")).values():
+        validate(each, version, strict=True)
+
+
+def test_a_pod_runs_one_collector_with_its_sinks_and_their_secrets(tmp_path: Path) -> None:
+    found = objects(kubernetes(wanted(tmp_path, COLLECTOR, SINK), "daq:1"))
+    assert set(found) == {"Service/daq", "ConfigMap/press-1", "StatefulSet/press-1"}
+    assert set(found["ConfigMap/press-1"]["data"]) == {"press_1.yaml", "plant.yaml"}
+    spec = found["StatefulSet/press-1"]["spec"]
+    assert spec["replicas"] == 1
+    pod = spec["template"]["spec"]
+    assert pod["nodeSelector"] == {"site": "north"}
+    (container,) = pod["containers"]
+    assert "--label=site=north" in container["args"]
+    assert {
+        "name": "INFLUX_TOKEN",
+        "valueFrom": {"secretKeyRef": {"name": "daq", "key": "INFLUX_TOKEN"}},
+    } in container["env"]
+    assert container["readinessProbe"]["exec"]["command"] == ["daq", "health", "--name", "press_1"]
+    assert (container["resources"]["limits"]["memory"], pod["terminationGracePeriodSeconds"]) == ("448Mi", 45)
+
+
+def test_what_a_pod_reads_is_the_same_manifest(tmp_path: Path) -> None:
+    before = wanted(tmp_path / "a", COLLECTOR, SINK)
+    data = objects(kubernetes(before, "daq:1"))["ConfigMap/press-1"]["data"]
+    after = wanted(tmp_path / "b", *data.values())
+    assert {n: m.digest for n, m in after.manifests.items()} == {
+        n: m.digest for n, m in before.manifests.items()
+    }
+    assert after.manifests["press_1"].labels == before.manifests["press_1"].labels
+
+
+def test_output_is_equal_for_equal_manifests_wherever_they_stand(tmp_path: Path) -> None:
+    one = kubernetes(wanted(tmp_path / "a", COLLECTOR, SINK), "daq:1")
+    two = kubernetes(wanted(tmp_path / "b", SINK, "# x\n" + COLLECTOR), "daq:1")
+    assert one == two
+
+
+def test_a_stopped_collector_has_no_pod(tmp_path: Path) -> None:
+    stopped = COLLECTOR.replace("type: modbus", "type: modbus\n  state: stopped")
+    assert (
+        objects(kubernetes(wanted(tmp_path, stopped, SINK), "d"))["StatefulSet/press-1"]["spec"]["replicas"]
+        == 0
+    )
+
+
+def test_a_secret_in_a_file_has_no_equal(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match="env: NAME"):
+        kubernetes(wanted(tmp_path, COLLECTOR, SINK.replace("env: INFLUX_TOKEN", "file: token")), "d")
+
+
+def test_names_that_fall_together_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match="both are press-1"):
+        kubernetes(wanted(tmp_path, COLLECTOR, COLLECTOR.replace("press_1", "press-1"), SINK), "d")
+
+
+def test_compose_names_what_lies_beside_it() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())
+    mounts = [v for s in compose["services"].values() for v in s["volumes"] if v.startswith("./")]
+    for mount in mounts:
+        source = mount.partition(":")[0]
+        assert source == "./logs" or (DEPLOY / "compose" / source).exists()
+    named = {v.partition(":")[0] for s in compose["services"].values() for v in s["volumes"]} - {
+        m.partition(":")[0] for m in mounts
+    }
+    assert named == set(compose["volumes"])
+    assert compose["services"]["influxdb"]["environment"] == {"INFLUXDB_DB": "iot_data"}
+    _, errors = desired.check([], DEPLOY / "compose" / "desired")
+    assert not errors
