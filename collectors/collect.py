@@ -16,6 +16,7 @@ from collectors.contract import EXIT_CONFIG, EXIT_RETRY, EXIT_STOPPED, Report, S
 from collectors.follow import SessionLoop
 from collectors.live import Live
 from collectors.model import Link
+from collectors.newest import NewestFile
 from collectors.outbox import Outbox
 from collectors.poll import LinkLoop
 from collectors.readings import Readings, count_stale
@@ -68,6 +69,7 @@ class Collector:
             )
             for device in spec.devices
         ]
+        self._newest = NewestFile(state, file.name, self._units, lambda: self._live.texts)
         self._links = self._loops(spec, Home(state, Path(file.directory), file.node))
 
     def _loops(self, spec: CollectorSpec, home: Home) -> Sequence[LinkLoop | SessionLoop]:
@@ -102,6 +104,7 @@ class Collector:
         """Once a second, and at once after a change: staleness, live file, report, limits of the outbox."""
         while not stop.is_set():
             self._live.look()
+            self._newest.look()
             self._batch.route(self._live.sinks)
             now_ns, now = time.time_ns(), time.monotonic()
             for unit in self._units:

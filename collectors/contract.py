@@ -34,6 +34,9 @@ ENV_NAME, ENV_DIGEST, ENV_STATE_DIR, ENV_INSTANCE = "DAQ_NAME", "DAQ_DIGEST", "D
 REPORT_EVERY_S = 10.0
 """A child reports on change, and at least this often."""
 
+VALUES_WANTED_S = 15.0
+"""So long after the mark was set a collector keeps its newest values written."""
+
 Kind = Literal["Collector", "Sink"]
 
 
@@ -63,6 +66,19 @@ class StateDir:
     def report(self, name: str) -> Path:
         """A :class:`Report`; written by the child."""
         return self.root / "reports" / f"{name}.json"
+
+    def values(self, name: str) -> Path:
+        """Newest values of a collector, written by it while they are wanted: :func:`read_values` reads them.
+
+        ``{"at": epoch_s, "values": [{device, tag, value, unit, quality, at, raw}, …]}``, one entry per field; ``raw``
+        are the words ``0x1234 0x5678`` (bits ``1``; "" where the protocol has none); ``value`` is null where there is
+        none, ``at`` (epoch seconds) where the tag was never read. ``reason`` stands besides where there is one.
+        """
+        return self.root / "values" / f"{name}.json"
+
+    def values_wanted(self, name: str) -> Path:
+        """An empty file; who wants newest values sets its modification time."""
+        return self.root / "values" / f"{name}.wanted"
 
     def outbox(self, name: str) -> Path:
         """SQLite database; its only writer is the collector of that name."""
@@ -258,9 +274,36 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+_LOOK_AGAIN_S = 0.02
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file. Raises OSError or ValueError."""
     return json.loads(path.read_bytes())
+
+
+def read_values(state: StateDir, name: str, within_s: float = 2.5) -> dict[str, Any] | None:
+    """What :meth:`StateDir.values` holds, as new as the collector has it; None where there is nothing.
+
+    Asks the collector by setting the mark, and waits at most `within_s` for its answer, which comes within about a
+    second, and at once while it is asked again and again. Where none comes (it does not run): what there is, whose
+    ``at`` tells how old it is. Raises OSError.
+    """
+    mark, asked_at = state.values_wanted(name), time.time()
+    mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known_at = mark.stat().st_mtime if mark.exists() else 0.0
+    mark.touch(mode=0o600)
+    follows = 0 <= asked_at - known_at < VALUES_WANTED_S - 2
+    wanted_at = known_at - 2 if follows else asked_at  # it looks every second
+    end = time.monotonic() + within_s
+    while True:
+        try:
+            found: dict[str, Any] | None = read_json(state.values(name))
+        except FileNotFoundError:
+            found = None
+        if (found and found["at"] >= wanted_at) or time.monotonic() >= end:
+            return found
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from collectors.contract import StateDir, read_json
@@ -42,3 +43,4 @@ class Live:
         max_bytes, max_age_s = parse_size(buffer["maxBytes"]), parse_duration(buffer["maxAge"])
         self.sinks: tuple[str, ...] = tuple(value.get("sinks") or (DEFAULT_SINK,))
         self.max_bytes, self.max_age_s = max_bytes, max_age_s
+        self.texts: Mapping[str, Mapping[str, str]] = value.get("texts") or {}

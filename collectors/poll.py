@@ -25,7 +25,6 @@ from collectors.model import (
     RefusedError,
 )
 from collectors.quarantine import EXTRA_REQUESTS
-from collectors.readings import Request
 from collectors.schedule import Slots, clock_step_ns
 from collectors.unit import Unit
 
@@ -149,7 +148,7 @@ class LinkLoop:
                     requests.extendleft(reversed(halves))
             except BusyError as error:
                 self._answered(unit)
-                unit.trouble(_place(request), error)
+                unit.trouble(request.place, error)
             except NoAnswerError as error:
                 self._silent(connection, unit, error)
                 return
@@ -158,7 +157,7 @@ class LinkLoop:
                 return
             else:
                 self._answered(unit)
-                unit.well(_place(request))
+                unit.well(request.place)
                 unit.reads += 1
                 at_ns = _middle(began_ns)
                 unit.last_read_at = at_ns / 1e9
@@ -223,7 +222,3 @@ async def wait(stop: asyncio.Event, seconds: float) -> None:
 
 def _middle(began_ns: int) -> int:
     return (began_ns + time.time_ns()) // 2
-
-
-def _place(request: Request) -> str:
-    return f"{request.block.area}:{request.block.start}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from collectors import blocks
 from collectors.contract import Quarantined
-from collectors.decode import Decoded, decoder, fields
-from collectors.lines import field_key, field_value, series_key
-from collectors.model import Bad, Block, Device, Quality, RefusedError, Tag, Value
+from collectors.decode import decoder, fields, kind
+from collectors.fieldstate import FieldState, Request
+from collectors.lines import field_key, field_value, line_of, series_key
+from collectors.model import Bad, Block, Device, Quality, RefusedError, Value
 from collectors.quarantine import Quarantine
+from collectors.scale import Decoded
 from collectors.schedule import is_due
 from collectors.session import Sample
 from collectors.spec import CollectorSpec
@@ -22,31 +23,6 @@ QUALITY = "daq_quality"
 
 Emit = Callable[[str, int], None]
 """Takes a line and the number of its fields."""
-
-
-@dataclass(slots=True)
-class FieldState:
-    """What was last known of a field; times are monotonic seconds, ``read_at`` of the last answer."""
-
-    key: str
-    tag: Tag
-    series: str
-    read_at: float
-    quality: Quality = "good"
-    reason: str = ""
-    value: Value | None = None
-    written_at: float = 0.0
-    quarantined: bool = False
-    sample: Sample | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A block, how its answer is decoded, and the states of its fields."""
-
-    block: Block
-    decode: Callable[[Sequence[int]], list[Decoded]]
-    states: tuple[FieldState, ...]
 
 
 class Readings:
@@ -78,6 +54,8 @@ class Readings:
         self._periods = tuple(sorted({tag.every for tag in device.tags}))
         self._quarantine = Quarantine()
         self._requests: dict[tuple[int, ...], tuple[Request, ...]] = {}
+        self._answered: dict[Request, None] = {}
+        self._calm: list[Request] = []
 
     def due(self, index: int, previous: int | None, now: float) -> tuple[Request, ...]:
         """The requests of a slot, `previous` being the last one in which the device answered.
@@ -87,7 +65,7 @@ class Readings:
         periods = tuple(every for every in self._periods if is_due(every, index, previous))
         quarantine = self._quarantine
         if quarantine.forget(now):
-            self._requests.clear()
+            self._regroup()
         if periods not in self._requests:
             due = [tag for tag in self._device.tags if tag.every in periods]
             grouped = blocks.group(due, self._device.limits, without=quarantine.keys, cuts=quarantine.cuts())
@@ -98,19 +76,45 @@ class Readings:
     def answered(self, request: Request, raw: Sequence[int], at_ns: int, now: float) -> None:
         """Write the values of an answer as one line, and the changes of quality."""
         if self._quarantine.given(request.block):
-            self._requests.clear()
+            self._regroup()
+        request.raw, request.at_ns, request.answered_at = raw, at_ns, now
+        self._answered[request] = None
+        values = request.decode(raw)
+        if request.calm and Bad not in set(map(type, values)):
+            self._emit(request.line(values, at_ns), len(values))
+        else:
+            self._weigh(request, values, at_ns, now)
+
+    def _weigh(self, request: Request, values: Sequence[Decoded], at_ns: int, now: float) -> None:
+        """Field by field: quality, deadband."""
         parts = []
-        for state, value in zip(request.states, request.decode(raw), strict=True):
-            state.read_at, state.quarantined = now, False
+        calm = True
+        for state, value in zip(request.states, values, strict=True):
+            state.quarantined = False
             if isinstance(value, Bad):
+                calm = False
                 self._change(state, "bad", value.reason, at_ns)
                 continue
             if state.quality != "good":
                 self._change(state, "good", "", at_ns)
-            if state.tag.deadband is None or _moved(state, value, now):
-                parts.append(f"{state.key}={field_value(value)}")
+            if state.tag.deadband is not None:
+                calm = False
+                if not _moved(state, value, now):
+                    continue
+            parts.append(f"{state.key}={field_value(value)}")
         if parts:
             self._emit(f"{self._series} {','.join(parts)} {at_ns}", len(parts))
+        if calm:
+            request.calm = True
+            self._calm.append(request)
+
+    def _heard(self) -> None:
+        """Let the fields of what was answered know it."""
+        for request in self._answered:
+            for state in request.states:
+                if request.answered_at >= state.read_at:
+                    state.read_at, state.request = request.answered_at, request
+        self._answered.clear()
 
     def took(self, samples: Iterable[Sample], now: float) -> None:
         """Write the values of samples (one field a tag), a line for each time, and the changes of quality.
@@ -151,7 +155,8 @@ class Readings:
     def refused(self, request: Request, error: RefusedError, at_ns: int, now: float) -> tuple[Request, ...]:
         """The device will not give a block: the halves to ask for instead; none if it is in quarantine."""
         halves = self._quarantine.refused(request.block, error, at_ns / 1e9, now)
-        self._requests.clear()
+        self._regroup()
+        self._heard()
         if not halves:
             for state in request.states:
                 state.read_at, state.quarantined = now, True
@@ -161,14 +166,20 @@ class Readings:
     def settle(self) -> None:
         """All of a slot's requests have been sent, halves too."""
         if self._quarantine.settle():
-            self._requests.clear()
+            self._regroup()
 
     def quarantined(self) -> tuple[Quarantined, ...]:
         """The tags that the device refuses."""
         return self._quarantine.report()
 
+    def states(self) -> Mapping[str, FieldState]:
+        """What is known of each field, by its name, in the order of the tags."""
+        self._heard()
+        return self._states
+
     def grow_stale(self, reason: str, at_ns: int, now: float) -> None:
         """Mark the fields whose tags the device has not answered for three of their intervals."""
+        self._heard()
         for state in self._states.values():
             last = max(state.read_at, self._heard_at)
             if not state.quarantined and now - last > STALE_AFTER * state.tag.every * self._interval_s:
@@ -180,15 +191,31 @@ class Readings:
         return len({state.tag.name for state in self._states.values() if state.quality == "stale"})
 
     def _request(self, block: Block) -> Request:
-        return Request(block, decoder(block), tuple(self._states[field.name] for field in fields(block)))
+        found = fields(block)
+        states = tuple(self._states[field.name] for field in found)
+        line = line_of(self._series, [(s.key, kind(s.tag)) for s in states])
+        return Request(block, f"{block.area}:{block.start}", found, states, decoder(block), line)
 
     def _change(self, state: FieldState, quality: Quality, reason: str, at_ns: int) -> None:
         if state.quality == quality and (state.reason == reason or quality == "stale"):
             return
+        if quality != "good":
+            self._worry()
         state.quality, state.reason = quality, reason
         state.value = state.sample = None  # what comes after a gap is written, however near
         line = f"quality={field_value(quality)},reason={field_value(reason)}"
         self._emit(f"{state.series} {line} {at_ns}", 2)
+
+    def _regroup(self) -> None:
+        """What is asked for in one request is to be thought over."""
+        self._requests.clear()
+        self._worry()
+
+    def _worry(self) -> None:
+        """Some field is good no more: look at each of them again."""
+        for request in self._calm:
+            request.calm = False
+        self._calm.clear()
 
 
 def _moved(state: FieldState, value: Value, now: float) -> bool:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 
 from collectors.contract import DeviceReport, Quarantined
+from collectors.fieldstate import Request
 from collectors.model import Device, DeviceError, LinkLostError, NoAnswerError, RefusedError
-from collectors.readings import Readings, Request
+from collectors.readings import Readings
 
 log = logging.getLogger("collectors.unit")
 

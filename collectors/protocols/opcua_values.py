@@ -13,8 +13,8 @@ from uuid import UUID
 from asyncua import ua
 from asyncua.ua.status_codes import code_to_name_doc
 
-from collectors.decode import Decoded, number
 from collectors.model import Bad, Tag
+from collectors.scale import Decoded, number
 from collectors.session import Sample
 
 TYPE_CHANGED = Bad("TypeChanged")

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.blocks import group
-from collectors.decode import Decoded, decoder, fields
+from collectors.decode import decoder, fields
 from collectors.model import Bad, Limits, Tag
 from collectors.protocols import modbus
+from collectors.scale import Decoded
 from collectors.tags import ORDERS, WORDS, Context, parse_tag
 
 LIMITS = Limits(125, 2000, 8)
@@ -41,7 +42,7 @@ def tag(**written: Any) -> Tag:
 
 def decode(declared: Tag, words: list[int]) -> list[Decoded]:
     (block,) = group([declared], LIMITS)
-    values = decoder(block)(words)
+    values = list(decoder(block)(words))
     assert len(values) == len(fields(block))
     return values
 
