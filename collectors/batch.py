@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from collectors.outbox import Outbox
 
@@ -18,7 +20,7 @@ log = logging.getLogger("collectors.batch")
 class Batch:
     """Lines that are not committed yet; they stay with the sinks they were read for.
 
-    Between :meth:`begin` and :meth:`end` of a cycle others may join the same transaction.
+    While one cycle is :meth:`together` others may join the same transaction.
     """
 
     def __init__(self, outbox: Outbox, sinks: tuple[str, ...]) -> None:
@@ -41,15 +43,16 @@ class Batch:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(COMMIT_WITHIN_S, self.commit)
 
-    def begin(self) -> None:
-        """A cycle of reads begins."""
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What a cycle of reads adds is committed at its end; the last one of several cycles commits."""
         self._cycles += 1
-
-    def end(self) -> None:
-        """It ends; the last one of several commits."""
-        self._cycles -= 1
-        if not self._cycles:
-            self.commit()
+        try:
+            yield
+        finally:
+            self._cycles -= 1
+            if not self._cycles:
+                self.commit()
 
     def route(self, sinks: tuple[str, ...]) -> None:
         """Lines added from now on are for these sinks."""

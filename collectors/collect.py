@@ -6,7 +6,8 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,22 @@ async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     return EXIT_STOPPED
 
 
+def loops(
+    spec: CollectorSpec,
+    units: Sequence[Unit],
+    home: Home,
+    together: Callable[[], AbstractContextManager[object]],
+) -> Sequence[LinkLoop | SessionLoop]:
+    """One for each session, or for each link that units share."""
+    protocol, slots = protocols.load(spec.type), Slots.of(spec.name, spec.interval_ms)
+    if isinstance(protocol, SessionFile):
+        return [SessionLoop(protocol.source(u.device, home), u, slots) for u in units]
+    by_link: dict[Link, list[Unit]] = {}
+    for unit in units:
+        by_link.setdefault(unit.device.link, []).append(unit)
+    return [LinkLoop(protocol, link, shared, slots, together) for link, shared in by_link.items()]
+
+
 class Collector:
     """The links of one collector, its outbox and its report."""
 
@@ -70,17 +87,8 @@ class Collector:
             for device in spec.devices
         ]
         self._newest = NewestFile(state, file.name, self._units, lambda: self._live.texts)
-        self._links = self._loops(spec, Home(state, Path(file.directory), file.node))
-
-    def _loops(self, spec: CollectorSpec, home: Home) -> Sequence[LinkLoop | SessionLoop]:
-        """One for each session, or for each link that units share."""
-        protocol, slots = protocols.load(spec.type), Slots.of(spec.name, spec.interval_ms)
-        if isinstance(protocol, SessionFile):
-            return [SessionLoop(protocol.source(u.device, home), u, slots) for u in self._units]
-        by_link: dict[Link, list[Unit]] = {}
-        for unit in self._units:
-            by_link.setdefault(unit.device.link, []).append(unit)
-        return [LinkLoop(protocol, link, units, slots, self._batch) for link, units in by_link.items()]
+        home = Home(state, Path(file.directory), file.node)
+        self._links = loops(spec, self._units, home, self._batch.together)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until `stop` is set. An error that nobody foresaw ends all tasks and is raised."""

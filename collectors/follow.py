@@ -51,6 +51,15 @@ class SessionLoop:
         if not sessions.cancelled():
             sessions.result()
 
+    async def once(self) -> None:
+        """One session: everything is read, and it is closed."""
+        try:
+            self._took(await self._source.open())
+        except LinkLostError as error:
+            self._unit.trouble(None, error)
+        finally:
+            await self._source.close()
+
     async def _sessions(self) -> None:
         while True:
             try:

@@ -12,9 +12,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
-from collectors.batch import Batch
 from collectors.model import (
     BusyError,
     Connection,
@@ -37,16 +37,21 @@ log = logging.getLogger("collectors.poll")
 
 
 class LinkLoop:
-    """The units that share one connection."""
+    """The units that share one connection; what a cycle reads is stored `together`."""
 
     def __init__(
-        self, protocol: ProtocolFile, link: Link, units: Sequence[Unit], slots: Slots, batch: Batch
+        self,
+        protocol: ProtocolFile,
+        link: Link,
+        units: Sequence[Unit],
+        slots: Slots,
+        together: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._protocol = protocol
         self._link = link
         self._units = units
         self._slots = slots
-        self._batch = batch
+        self._together = together
         self._connection: Connection | None = None
         self._unanswered = 0
         self._retry_at = 0.0
@@ -68,6 +73,14 @@ class LinkLoop:
                     continue
                 self._count_missed(current - reached)
                 index = max(current, reached) + 1
+        finally:
+            self._close()
+
+    async def once(self) -> None:
+        """Connect, read everything once, and close."""
+        try:
+            if await self._connect():
+                await self._cycle(self._slots.index(time.time_ns()), asyncio.Event())
         finally:
             self._close()
 
@@ -109,9 +122,8 @@ class LinkLoop:
             # Many devices close a link that was idle for a while: that alone is no trouble.
             self._close()
             await self._connect()
-        self._batch.begin()
         probed = False
-        try:
+        with self._together():
             for unit in sorted(self._units, key=lambda u: u.silent):
                 if self._connection is None or stop.is_set():
                     break
@@ -120,8 +132,6 @@ class LinkLoop:
                         continue
                     probed = True
                 await self._read(self._connection, unit, index, stop)
-        finally:
-            self._batch.end()
         if not self.cycled:
             self.cycled = True
             self._units[0].changed()
