@@ -177,6 +177,10 @@ class ProtocolFile(Protocol):
 
     DEFAULTS: Mapping[str, Any]
     """Device keys with their defaults, in the manifest's spelling."""
+    URL_PATH: str
+    """The device key that stands as path in a URL such as ``modbus://host:502/1``; empty for none."""
+    REQUEST_S: float
+    """What a request takes an ordinary device, to estimate a cycle that was never measured."""
     ORDER: str
     """The byte order of tags that name none."""
     TEXT_ORDER: str
@@ -194,6 +198,9 @@ class ProtocolFile(Protocol):
 
     def parse_device(self, name: str, options: Mapping[str, Any]) -> Device:
         """A device without labels and tags, from its keys with defaults. Raises OptionError."""
+
+    def describe(self, device: Device, block: Block) -> tuple[str, str]:
+        """The function of a block's request and the range it spans, in the words of the protocol's manual."""
 
     async def connect(self, link: Link, timeout_s: float) -> Connection:
         """Open a link. Raises LinkLostError."""

@@ -30,6 +30,8 @@ DEFAULTS: Mapping[str, Any] = {
     "station": 0,
     "timeout": "3s",
 }
+URL_PATH = ""
+REQUEST_S = 0.03
 ORDER = "CDAB"
 TEXT_ORDER = "BADC"
 TOP_BIT = "F"
@@ -184,6 +186,17 @@ def _route(access: Access) -> str:
     """Which station behind the port, where it is not the one connected to."""
     route = (access.network, access.pc, access.module_io, access.station)
     return "" if route == (0, 255, 0x3FF, 0) else f"/{route[0]}.{route[1]}.{route[2]:X}.{route[3]}"
+
+
+def describe(device: Device, block: Block) -> tuple[str, str]:
+    """The function of a block's request, and the devices it spans."""
+    from collectors.protocols.melsec_frames import READ, request  # noqa: PLC0415  (frames are made of Access)
+
+    access = cast(Access, device.access)
+    by_words = request(access, block.area, block.unit, block.start, block.count).by_words
+    unit = "words" if by_words else "bits"
+    code = f"{int(by_words):02X}" if access.frame == "1E" else f"{READ:04X}"
+    return f"{access.frame} {code} {unit}", place(access.series, block)
 
 
 async def connect(link: Link, timeout_s: float) -> Connection:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from collectors.model import Address, Connection, Device, Limits, Link
+from collectors.model import Address, Block, Connection, Device, Limits, Link
 from collectors.quantities import parse_duration
 
 DEFAULTS: Mapping[str, Any] = {
@@ -19,6 +19,8 @@ DEFAULTS: Mapping[str, Any] = {
     "gap": 8,
     "pause": "0ms",
 }
+URL_PATH = "unitId"
+REQUEST_S = 0.02
 ORDER = TEXT_ORDER = "ABCD"
 TOP_BIT = "15"
 LAST = 65535
@@ -87,6 +89,20 @@ def parse_device(name: str, options: Mapping[str, Any]) -> Device:
         pause_s=parse_duration(options["pause"]),
         limits=parse_limits(options),
     )
+
+
+_FUNCTIONS = {
+    "coil": "01 coils",
+    "discrete": "02 discrete inputs",
+    "holding": "03 holding registers",
+    "input": "04 input registers",
+}
+
+
+def describe(device: Device, block: Block) -> tuple[str, str]:
+    """The function of a block's request, and the addresses it spans."""
+    last = block.start + block.count - 1
+    return _FUNCTIONS[block.area], f"{block.area}:{block.start}" + (f"-{last}" if block.count > 1 else "")
 
 
 async def connect(link: Link, timeout_s: float) -> Connection:

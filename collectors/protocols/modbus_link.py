@@ -26,6 +26,7 @@ from collectors.model import (
     RefusedError,
     UnsupportedError,
 )
+from collectors.protocols.modbus import describe
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # it reports every timeout; we report changes
 
@@ -144,5 +145,4 @@ def _exception(code: int, device: Device, block: Block) -> DeviceError:
 
 
 def _place(device: Device, block: Block) -> str:
-    last = block.start + block.count - 1
-    return f"{block.area}:{block.start}" + (f"-{last}" if block.count > 1 else "") + f" of {device.name}"
+    return f"{describe(device, block)[1]} of {device.name}"

@@ -42,6 +42,8 @@ GROUPS = {
         "resume": Entry("orders", "end a pause"),
     },
     "Device": {
+        "read": Entry("read", "every tag once: raw words, value, quality"),
+        "probe": Entry("probe", "an address as every type and order"),
         "browse": Entry("browse", "the address space of an OPC UA server"),
         "simulate": Entry("simulate", "a live simulated device"),
     },

@@ -13,6 +13,7 @@ from reconciler.cli.chosen import Some
 from reconciler.cli.options import Options
 
 if TYPE_CHECKING:
+    from collectors.contract import StateDir
     from reconciler.loop.reconcile import Reconciler
     from reconciler.model import Desired, Plan
 
@@ -23,6 +24,7 @@ Timeout = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How
 def diff(
     options: Options,
     names: Some = None,
+    *,
     output: Output = "text",
     since: Annotated[
         str | None,
@@ -34,14 +36,18 @@ def diff(
         str | None,
         typer.Option("--to", metavar="REF", help="With --from: to this commit. Default: HEAD, or --branch."),
     ] = None,
+    wire: Annotated[
+        bool, typer.Option("--wire", help="Also the requests that each collector sends.")
+    ] = False,
 ) -> None:
     """What a pass would do, field by field. Exit 0 nothing, 1 changes, 2 error or invalid manifest."""
     if to and not since:
         fail("cannot compare with --to alone; write --from REF --to REF")
     if since:
         plan, desired = _between(options, since, to)
-        _show(plan, desired, names or [], output)
-    _show(*_planned(options, force=False), names or [], output)
+    else:
+        plan, desired = _planned(options, force=False)
+    _show(plan, desired, names or [], output, options.state if wire else None)
 
 
 def apply(
@@ -111,15 +117,24 @@ def _planned(options: Options, *, force: bool) -> tuple[Plan, Desired]:
     return look.plan, look.desired
 
 
-def _show(plan: Plan, desired: Desired, names: Collection[str], output: Output) -> NoReturn:
+def _show(
+    plan: Plan, desired: Desired, names: Collection[str], output: Output, wire_of: StateDir | None = None
+) -> NoReturn:
+    """Print a plan; with `wire_of` also the requests of its collectors, as measured in that state directory."""
     from reconciler import diff as differences
+    from reconciler.cli import wire
 
     if unknown := set(names) - {s.name for s in plan.steps}:
         fail(f"cannot show {', '.join(sorted(unknown))}: no manifest and no process of that name")
     if output == "json":
-        typer.echo(json.dumps(differences.as_json(plan, desired, names), ensure_ascii=False, indent=2))
+        shown = differences.as_json(plan, desired, names)
+        if wire_of:
+            shown["wire"] = wire.as_json(wire.wires(wire_of, desired, names))
+        typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
     else:
         typer.echo(differences.as_text(plan, desired, names), nl=False)
+        if wire_of and (found := wire.wires(wire_of, desired, names)):
+            typer.echo(f"\n{wire.as_text(found)}")
     problems = [str(e) for e in desired.errors] or [desired.source.error or ""]
     for problem in filter(None, problems):
         typer.echo(problem, err=True)
