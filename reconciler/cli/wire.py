@@ -75,7 +75,8 @@ def _sentence(link: WireLink) -> str:
     share = link.cycle_s / link.interval_s
     how = "measured" if link.measured else "estimated"
     late = "; it does not fit: cycles will be missed" if share > 1 else ""
+    requests = "1 request" if link.requests == 1 else f"{link.requests} requests"
     return (
-        f"{link.link}: {link.requests} {'request' if link.requests == 1 else 'requests'} of the fullest cycle: {link.cycle_s * 1000:.3g} ms ({how}), "
+        f"{link.link}: {requests} of the fullest cycle: {link.cycle_s * 1000:.3g} ms ({how}), "
         f"{share:.0%} of {link.interval_s:g} s{late}"
     )
