@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from time import process_time
 
 from asyncua import Client
 
+from tests.bench.counters import cpu_s, points
 from tests.bench.rows import Row
 from tests.collectors.opcua_server import Running, node, running
 from tests.collectors.running import collector, until
@@ -60,20 +60,6 @@ async def ours(url: str) -> tuple[float, int, list[int]]:
                     assert isinstance(value, float)
                     changes[int(value)] = changes.get(int(value), 0) + 1
     return cpu / count, count, [changes[step] for step in sorted(changes)]
-
-
-def points(path: Path) -> int:
-    """Points that the outbox holds."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        (found,) = db.execute("SELECT COALESCE(SUM(points), 0) FROM batches").fetchone()
-    db.close()
-    return int(found)
-
-
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def in_process(url: str) -> tuple[float, int]:

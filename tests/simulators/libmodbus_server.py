@@ -11,7 +11,7 @@ import socket
 import sys
 from ctypes.util import find_library
 
-SIZE = 1000
+SIZE = 2500
 FRAME = 260
 
 

@@ -45,7 +45,7 @@ def test_a_libmodbus_server_is_read_in_all_four_areas_as_it_holds_them(
         {"name": "coil", "address": "coil:3", "count": 21},
         {"name": "discrete", "address": "discrete:990", "count": 10},
         {"name": "pair", "address": "40301", "type": "uint32", "order": "CDAB"},
-        {"name": "beyond", "address": "holding:1000", "type": "uint16"},
+        {"name": "beyond", "address": "holding:2500", "type": "uint16"},
     ]
     truth: dict[str, Any] = {f"holding_{n}": n for n in range(250)}
     truth |= {f"input_{n}": -1 - (500 + n) for n in range(130)}
