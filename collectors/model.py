@@ -156,6 +156,10 @@ class LinkLostError(DeviceError):
     """The connection is not there, or what came over it cannot be trusted: it is closed and made anew."""
 
 
+class WrongAnswerError(Exception):
+    """Bytes that are no answer to a question; what follows them cannot be trusted either. Raised by codecs."""
+
+
 class Connection(Protocol):
     """An open link; ``patience``: so many time-outs with no answer between them, and it is to be closed."""
 

@@ -11,6 +11,7 @@ from binascii import unhexlify
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from collectors.model import WrongAnswerError
 from collectors.protocols.melsec_frames import Request, pack, width
 
 ABNORMAL = 0x5B
@@ -21,14 +22,10 @@ _LONGEST_ERROR = 64
 _BITS = bytes(byte - 0x30 if byte in b"01" else 0xFF for byte in range(256))
 
 
-class WrongAnswerError(Exception):
-    """Bytes that are no answer to the request; what follows them cannot be trusted either."""
-
-
 class Answer(NamedTuple):
     """A whole answer of ``length`` bytes: its values, or an end code (``abnormal`` follows 5B in 1E).
 
-    ``stale``: it has the serial number of another request, and no values.
+    ``stale``: it has the serial number of another request, and no values. ``filler`` may follow it.
     """
 
     length: int
@@ -36,6 +33,7 @@ class Answer(NamedTuple):
     end_code: int = 0
     abnormal: int | None = None
     stale: bool = False
+    filler: bytes = b""
 
 
 def take(request: Request, serial: int, data: bytes) -> Answer | None:
@@ -55,7 +53,8 @@ def _take_1e(request: Request, data: bytes) -> Answer | None:
     if end_code == ABNORMAL:
         if len(data) < 3 * byte:
             return None
-        return Answer(3 * byte, end_code=end_code, abnormal=_number(request, data[2 * byte : 3 * byte]))
+        code = _number(request, data[2 * byte : 3 * byte])
+        return Answer(3 * byte, end_code=end_code, abnormal=code, filler=pack(request.code, (0, 1)))
     length = 2 * byte + (0 if end_code else _payload(request))
     if len(data) < length:
         return None

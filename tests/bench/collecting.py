@@ -114,8 +114,8 @@ def run() -> list[Row]:
               f"bare pymodbus {bare_rate:,.0f} registers/s")  # fmt: skip
         for devices, tags, interval in ((10, 200, "1s"), (1, 1000, "100ms")):
             stored, used, late = asyncio.run(ours(ports[:devices], tags, interval))
-            print(f"modbus: {devices} x {tags} tags each {interval}: {stored:,.0f} tags/s stored, {used:.1%} of a core, "
-                  f"{late} cycles missed")  # fmt: skip
+            print(f"modbus: {devices} x {tags} tags each {interval}: {stored:,.0f} tags/s stored, "
+                  f"{used:.1%} of a core, {late} cycles missed")  # fmt: skip
     return [
         Row("modbus: a register flat out into the outbox", "pymodbus in a loop", 1 / rate, 1 / bare_rate),
         Row("modbus: the same, CPU", "pymodbus in a loop", share / rate, bare_cpu),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.model import Block
+from collectors.model import Block, WrongAnswerError
 from collectors.protocols.melsec import DEFAULTS, Access, parse_address, parse_device, place
-from collectors.protocols.melsec_answers import Answer, WrongAnswerError, take
+from collectors.protocols.melsec_answers import Answer, take
 from collectors.protocols.melsec_codes import error
 from collectors.protocols.melsec_devices import KINDS
 from collectors.protocols.melsec_frames import Request, pack, request, width
