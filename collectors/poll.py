@@ -1,8 +1,9 @@
 """One link's loop: connect, read what is due at each slot, and keep a silent unit or a broken link cheap.
 
 Every link has its own task, so that none waits for another. On a link there is one request at a time. A unit
-that does not answer ends its turn; after two in a row it is only probed, one such unit a cycle, every ten
-seconds, after the units that answer. Time-outs with no answer between them close the link.
+that does not answer ends its turn; after two in a row it is only probed, every ten seconds, after the units that
+answer. However many are silent, probes take a tenth of the link's time, or one time-out in ten seconds. Time-outs
+with no answer between them close the link.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from collectors.unit import Unit
 
 PROBE_AFTER = 2
 PROBE_EVERY_S = 10.0
+PROBE_REST = 9
+"""After a probe in vain so many times its duration without another, at most PROBE_EVERY_S."""
 RECONNECT_S = 0.5
 RECONNECT_MAX_S = 30.0
 
@@ -54,6 +57,7 @@ class LinkLoop:
         self._together = together
         self._connection: Connection | None = None
         self._unanswered = 0
+        self._probe_at = 0.0
         self._retry_at = 0.0
         self._retry_s = RECONNECT_S
         self.cycled = False
@@ -122,16 +126,16 @@ class LinkLoop:
             # Many devices close a link that was idle for a while: that alone is no trouble.
             self._close()
             await self._connect()
-        probed = False
         with self._together():
             for unit in sorted(self._units, key=lambda u: u.silent):
                 if self._connection is None or stop.is_set():
                     break
-                if unit.silent >= PROBE_AFTER:
-                    if probed or time.monotonic() < unit.probe_at:
-                        continue
-                    probed = True
-                await self._read(self._connection, unit, index, stop)
+                if unit.silent < PROBE_AFTER:
+                    await self._read(self._connection, unit, index, stop)
+                elif (began := time.monotonic()) >= max(self._probe_at, unit.probe_at):
+                    await self._read(self._connection, unit, index, stop)
+                    took = time.monotonic() - began
+                    self._probe_at = began + took + min(PROBE_REST * took, PROBE_EVERY_S)
         if not self.cycled:
             self.cycled = True
             self._units[0].changed()
@@ -201,6 +205,7 @@ class LinkLoop:
             self._lost(error)
             return False
         self._unanswered = 0
+        self._probe_at = 0.0
         for unit in self._units:
             unit.probe_at = 0.0
         return True
