@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import TypeAlias
 
 from collectors.simulate import server
+from collectors.simulate.faults import is_nth
 from collectors.simulate.modbus_faults import Faults
 from collectors.simulate.modbus_frames import (
     TARGET_SILENT,
@@ -31,6 +33,8 @@ class Speech:
         self._units = units
         self._framing = framing
         self._clock = clock
+        self._answers = 0
+        self._last: Request | None = None
 
     def take(self, buffer: bytearray) -> Request | None:
         """Remove the first whole request from `buffer`. Raises FrameError."""
@@ -38,11 +42,15 @@ class Speech:
 
     def answer(self, request: Request, faults: Faults) -> bytes | None:
         """The answer as it goes over the wire; None for silence."""
+        self._answers += 1
+        stale, self._last = self._last or request, request
+        if is_nth(self._answers, faults.stale_every):
+            request = replace(request, transaction=stale.transaction)
         memory = self._units.get(request.unit)
         if memory is None or request.unit in faults.silent_units:
             return self._frame(request, refusal(request.pdu, TARGET_SILENT)) if faults.gateway else None
         t = self._clock() - COMMISSIONED_AT
-        return self._frame(request, answer(memory, request.pdu, t, faults.illegal))
+        return self._frame(request, answer(memory, request.pdu, t, faults.refused))
 
     def _frame(self, request: Request, pdu: bytes) -> bytes:
         return frame(self._framing, request, pdu)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from collectors.simulate import faults
-from collectors.simulate.modbus_frames import Area
+from collectors.simulate.modbus_frames import ILLEGAL_ADDRESS, Area
 
 _AREAS: tuple[Area, ...] = ("coil", "discrete", "input", "holding")
 
@@ -14,13 +16,23 @@ _AREAS: tuple[Area, ...] = ("coil", "discrete", "input", "holding")
 class Faults(faults.Faults):
     """Besides what any device may do wrong.
 
-    ``illegal``: these addresses are refused with exception 02. ``silent_units`` answer nothing. ``gateway``:
-    for a unit that is silent or not there, answer with exception 0B as a gateway does, instead of nothing.
+    ``illegal``: these addresses are refused with exception 02, ``exceptions`` with a code of their own.
+    ``silent_units`` answer nothing. ``gateway``: for a unit that is silent or not there, answer with exception 0B as
+    a gateway does, instead of nothing. ``stale_every`` N: every Nth answer has the transaction id of the request
+    before (RTU has none).
     """
 
     illegal: frozenset[tuple[Area, int]] = frozenset()
     silent_units: frozenset[int] = frozenset()
     gateway: bool = False
+    exceptions: frozenset[tuple[Area, int, int]] = frozenset()
+    stale_every: int = 0
+
+    @property
+    def refused(self) -> Mapping[tuple[Area, int], int]:
+        """The exception code of each address that is not given."""
+        by_code = {(area, at): code for area, at, code in self.exceptions}
+        return {**dict.fromkeys(self.illegal, ILLEGAL_ADDRESS), **by_code}
 
 
 def parse_address(text: str) -> tuple[Area, int]:
@@ -35,3 +47,11 @@ def parse_address(text: str) -> tuple[Area, int]:
             if 0 <= address <= 0xFFFF:
                 return area, address
     raise ValueError(f"cannot read {text!r} as an address; write it like holding:900 ({', '.join(_AREAS)})")
+
+
+def parse_exception(text: str) -> tuple[Area, int, int]:
+    """``holding:900=04`` as area, address and exception code (hexadecimal). Raises ValueError."""
+    found = re.fullmatch(r"(.+)=([0-7]?[0-9A-Fa-f])", text)
+    if not found:
+        raise ValueError(f"cannot read {text!r} as an exception; write it like holding:900=04")
+    return (*parse_address(found[1]), int(found[2], 16))

@@ -7,7 +7,7 @@ Implementation Guide V1.0b" (section 3.1.3); RTU frames after "MODBUS over Seria
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,11 +48,13 @@ def frame(framing: Framing, request: Request, pdu: bytes) -> bytes:
     return body + crc(body)
 
 
-def answer(memory: Memory, pdu: bytes, t: float, illegal: Collection[tuple[Area, int]] = ()) -> bytes:
+def answer(
+    memory: Memory, pdu: bytes, t: float, refused: Mapping[tuple[Area, int], int] | None = None
+) -> bytes:
     """The PDU that answers `pdu`, with the unit's values at time `t`.
 
     Checks in the order of the specification's state diagrams: function, quantity, addresses. Any read that
-    touches an address in `illegal` is refused as if it were not there.
+    touches an address in `refused` is answered with the exception code that stands there.
     """
     function = pdu[0]
     area = AREAS.get(function)
@@ -64,8 +66,11 @@ def answer(memory: Memory, pdu: bytes, t: float, illegal: Collection[tuple[Area,
     start, count = struct.unpack(">HH", pdu[1:])
     if not 1 <= count <= (MAX_BITS if bits else MAX_REGISTERS):
         return refusal(pdu, ILLEGAL_VALUE)
-    if area not in memory or any(a == area and start <= at < start + count for a, at in illegal):
+    if area not in memory:
         return refusal(pdu, ILLEGAL_ADDRESS)
+    for (where, at), code in (refused or {}).items():
+        if where == area and start <= at < start + count:
+            return refusal(pdu, code)
     try:
         cells = memory[area].read(start, count, t)
     except IndexError:

@@ -27,6 +27,13 @@ def modbus(
         list[str] | None,
         Option(metavar="AREA:ADDRESS", help="Refuse it, as holding:900; repeatable."),
     ] = None,
+    exception: Annotated[
+        list[str] | None,
+        Option(metavar="AREA:ADDRESS=CODE", help="Refuse it with this code, as holding:900=04; repeatable."),
+    ] = None,
+    stale_every: Annotated[
+        int, Option(min=0, metavar="N", help="Give every Nth answer the transaction id before.")
+    ] = 0,
     silent_unit: Annotated[
         list[int] | None, Option(min=0, max=255, metavar="ID", help="No answer from that unit; repeatable.")
     ] = None,
@@ -37,7 +44,7 @@ def modbus(
     """Two presses as unit 1 and 2, with values that move, until SIGTERM or Ctrl-C."""
     from collectors.simulate.faults import parse_delay
     from collectors.simulate.modbus import run
-    from collectors.simulate.modbus_faults import Faults, parse_address
+    from collectors.simulate.modbus_faults import Faults, parse_address, parse_exception
 
     try:
         faults = Faults(
@@ -47,6 +54,8 @@ def modbus(
             truncate_every=truncate_every,
             split=split,
             illegal=frozenset(map(parse_address, illegal or [])),
+            exceptions=frozenset(map(parse_exception, exception or [])),
+            stale_every=stale_every,
             silent_units=frozenset(silent_unit or []),
             gateway=gateway,
         )

@@ -51,10 +51,23 @@ def test_faults_are_options() -> None:
         async with connected(port) as client:
             refused = await client.read_holding_registers(899, count=2, device_id=1)
             assert refused.exception_code == 2
+            busy = await client.read_coils(3, count=2, device_id=1)
+            assert busy.exception_code == 6
             silent = await client.read_holding_registers(0, count=1, device_id=2)
             assert silent.exception_code == 0x0B
 
-    options = ("--illegal", "holding:900", "--silent-unit", "2", "--gateway", "--split", "--delay", "1ms")
+    options = (
+        "--illegal",
+        "holding:900",
+        "--exception",
+        "coil:4=06",
+        "--silent-unit",
+        "2",
+        "--gateway",
+        "--split",
+        "--delay",
+        "1ms",
+    )
     with running(*options) as (_, port):
         asyncio.run(main(port))
 
