@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -53,6 +54,36 @@ def against(
                 connection.close()
 
     asyncio.run(main())
+
+
+@asynccontextmanager
+async def peer(answer: bytes | None) -> AsyncIterator[tuple[Connection, Device]]:
+    """A connection to something that answers so, behind the transaction id, whatever it is asked; None: hangs up."""
+    transports: list[asyncio.Transport] = []
+
+    class Peer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transports.append(transport)
+
+        def data_received(self, data: bytes) -> None:
+            if answer is None:
+                transports[-1].close()
+            else:
+                transports[-1].write(data[:2] + answer)
+
+    server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        options = {**modbus.DEFAULTS, "host": "127.0.0.1", "port": port, "timeout": "60s"}
+        device = modbus.parse_device("d", options)
+        connection = await modbus.connect(device.link, 5.0)
+        try:
+            yield connection, device
+        finally:
+            connection.close()
+            for transport in transports:
+                transport.abort()
 
 
 @pytest.mark.parametrize("transport", FRAMINGS)
@@ -132,44 +163,21 @@ def test_a_late_answer_is_never_taken_for_the_next_one(transport: Framing) -> No
     ids=["function", "short", "long", "protocol"],
 )
 def test_an_answer_of_another_function_or_length_closes_the_link(answer: str) -> None:
-    async def liar(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readexactly(12)
-        writer.write(request[:2] + bytes.fromhex(answer))
-        await reader.read()
-        writer.close()
-
     async def main() -> None:
-        async with await asyncio.start_server(liar, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            device = modbus.parse_device(
-                "d", {**modbus.DEFAULTS, "host": "127.0.0.1", "port": port, "timeout": "1s"}
-            )
-            connection = await modbus.connect(device.link, 5.0)
+        async with peer(bytes.fromhex(answer)) as (connection, device):
             with pytest.raises(LinkLostError, match="cannot read holding:5-6 of d") as failure:
                 await connection.read(device, GOOD)
             assert failure.value.reason == "WrongAnswer"
             assert not connection.is_open
-            connection.close()
 
     asyncio.run(main())
 
 
 def test_a_link_that_breaks_while_an_answer_is_awaited_is_lost_at_once() -> None:
-    async def closer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(12)
-        writer.close()
-
     async def main() -> None:
-        async with await asyncio.start_server(closer, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            device = modbus.parse_device(
-                "d", {**modbus.DEFAULTS, "host": "127.0.0.1", "port": port, "timeout": "60s"}
-            )
-            connection = await modbus.connect(device.link, 5.0)
-            async with asyncio.timeout(5):
-                with pytest.raises(LinkLostError, match="the connection was closed by the other side"):
-                    await connection.read(device, GOOD)
-            connection.close()
+        async with peer(None) as (connection, device), asyncio.timeout(5):
+            with pytest.raises(LinkLostError, match="the connection was closed by the other side"):
+                await connection.read(device, GOOD)
 
     asyncio.run(main())
 
