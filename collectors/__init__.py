@@ -7,6 +7,9 @@ the link's one connection; ``decode`` makes values of the answered words. ``read
 quality and writes one line a block, stamped with the middle of its request. ``batch`` commits the lines of a
 cycle to the ``outbox`` in one transaction, from where the ``sender`` of each sink takes them.
 
+What was read last is told on request only (``newest``); ``once`` makes one cycle for `daq read` and `daq probe`, and
+``wire`` says which requests there will be.
+
 A device that does not answer is told of in the report and in ``daq_quality``, and asked again; only a wrong
 configuration ends a collector by itself. What a device refuses is narrowed down by ``quarantine``, so that one bad
 address costs no other tag more than a cycle.
@@ -15,6 +18,9 @@ address costs no other tag more than a cycle.
 :class:`collectors.model.ProtocolFile` lists. It parses addresses, connects, reads one block and closes; it
 raises :class:`~collectors.model.DeviceError` of the kind that says who failed. It knows nothing of schedules,
 retries, quality or storage, and imports its driver only in ``connect``.
+
+Protocols of one question and one answer at a time share ``protocols/exchange``, which has the socket; what is theirs
+is a pure codec (``modbus_frames``, ``melsec_frames`` and ``melsec_answers``).
 
 A protocol whose devices know their tags by name and send by themselves (OPC UA) offers what
 :class:`collectors.session.SessionFile` lists instead: a source of samples. ``follow`` is its loop in place of

@@ -143,6 +143,26 @@ def test_a_half_open_link_is_closed_after_two_timeouts_and_made_anew(tmp_path: P
     asyncio.run(main())
 
 
+@pytest.mark.e2e
+def test_a_link_that_is_lost_again_and_again_is_made_anew_ever_more_slowly(tmp_path: Path) -> None:
+    times: list[float] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        times.append(time.monotonic())
+        await reader.read(12)
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with collector(tmp_path, modbus(port)):
+                await until(lambda: len(times) >= 5, "five connections", 30.0)
+
+    asyncio.run(main())
+    for (a, b), wanted in zip(pairwise(times), (0.5, 1.0, 2.0, 4.0), strict=False):
+        assert 0.8 * wanted <= b - a <= 1.2 * wanted + 0.5, "0.5 s, doubled each time, a fifth more or less"
+
+
 def test_an_address_that_the_device_refuses_leaves_other_blocks_alone(tmp_path: Path) -> None:
     tags = [
         {"name": "good", "address": "holding:5", "type": "uint16"},
@@ -237,9 +257,9 @@ def test_no_wrong_value_is_ever_stored(tmp_path: Path, transport: Any, faults: F
 
     async def main() -> None:
         async with serve({1: WORDS}, framing=transport, faults=faults) as device:
-            spec = modbus(device.port, *tags, devices=[{"transport": transport, "timeout": "100ms"}])
+            spec = modbus(device.port, *tags, devices=[{"transport": transport, "timeout": "300ms"}])
             async with collector(tmp_path, spec) as running:
-                await until(lambda: len(running.rows()) > 10, "readings")
+                await until(lambda: len(running.rows()) > 10, "readings", 30.0)
                 stored = {k: v for _, _, fields, _ in running.rows() for k, v in fields.items()}
                 truth = {f"t{i}": 100 + 20 * i for i in range(5)}
                 assert stored.items() <= truth.items()

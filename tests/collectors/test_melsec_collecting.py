@@ -65,9 +65,9 @@ def test_no_wrong_value_is_ever_stored(tmp_path: Path, frame: Frame, code: Code,
         series = "FX3" if frame == "1E" else "Q"
         async with serve(plc(series), frame=frame, code=code, faults=faults) as simulated:  # type: ignore[arg-type]
             spec = melsec(simulated.port, frame, code, *tags)
-            spec["devices"][0]["timeout"] = "100ms"
+            spec["devices"][0]["timeout"] = "300ms"
             async with collector(tmp_path, spec) as running:
-                await until(lambda: len(running.rows()) > 10, "readings")
+                await until(lambda: len(running.rows()) > 10, "readings", 30.0)
                 stored = {k: v for _, _, fields, _ in running.rows() for k, v in fields.items()}
                 assert stored.items() <= {f"t{i}": 300 * i for i in range(5)}.items()
 
