@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from collectors.model import RefusedError
 from collectors.readings import Readings
 from collectors.spec import parse
@@ -103,3 +106,44 @@ def test_an_array_with_one_bad_value_is_stored_without_it() -> None:
         quality("bad", "NotBcd").replace("tag=x", "tag=x_1"),
         f"c,collector=c,device=d x_0=11i,x_2=33i {AT_NS}",
     ]
+
+
+TYPES = (
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float32",
+    "float64",
+    "bcd16",
+    "bcd32",
+    "string",
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_an_answer_gives_the_same_line_whether_or_not_all_went_well_before(data: st.DataObject) -> None:
+    tags = []
+    for n in range(data.draw(st.integers(1, 8))):
+        kind = data.draw(st.sampled_from(TYPES))
+        one = tag(name=f"t {n}%", address=f"holding:{data.draw(st.integers(0, 8))}", type=kind)
+        if kind == "string":
+            one["length"] = 6
+        elif data.draw(st.booleans()):
+            one["scale"] = data.draw(st.sampled_from([0.1, 2, -0.25]))
+        tags.append(one)
+    tags.append(tag(name="bit", address="holding:0.3", type="bool"))
+    tags.append(tag(name="bits", address="holding:1", type="uint16", bits={"0": "low", "15": "top"}))
+    device = Device(*tags)
+    words = [
+        data.draw(st.sampled_from([0, 1, 0x1234, 0x4142, 0x7FC0, 0x7F80, 0xFFFF, 0x41BC])) for _ in range(40)
+    ]
+    answers = words[: device.request.block.count]
+    first = [line for line in device.answer(1, *answers) if not line.startswith("daq_quality")]
+    assert device.answer(2, *answers) == first, "each field looked at, then in one go where all were good"
+    calm = Device(*tags)
+    calm.answer(1, *[0] * len(answers))
+    assert [line for line in calm.answer(2, *answers) if not line.startswith("daq_quality")] == first
