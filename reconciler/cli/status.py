@@ -8,6 +8,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -34,9 +35,18 @@ def status(
     *,
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = "table",
     selector: Selector = None,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of all hosts that this file names.", show_default=False),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, once a second, until Ctrl-C.")] = False,
 ) -> None:
     """What is observed. Exit 1 if any wanted one is not healthy, 2 on error."""
+    if fleet:
+        from reconciler.cli.fleet import show_fleet
+
+        show_fleet(fleet, names or (), selector, output=output)
+        return
     if watch:
         if output in ("json", "yaml"):
             raise typer.BadParameter(

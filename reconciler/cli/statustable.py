@@ -42,6 +42,13 @@ def status_table(processes: Sequence[Status], *, wide: bool = False, course: Cou
     return painted(table(header, [[c[h] for h in header] for c in cells], fit=None if wide else columns()))
 
 
+def fleet_table(processes: Sequence[Status]) -> str:
+    """The same with the node of each."""
+    header = ("HEALTH", "NODE", *HEADER[1:])
+    rows = [[c[h] for h in header] for c in (_cells(p, (), ()) for p in processes)]
+    return painted(table(header, rows, fit=columns(), elastic=2))
+
+
 def remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[str]:
     """A line for everything that wants a person."""
     lines = []
@@ -61,6 +68,7 @@ def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[st
     read_at = max((d["last_read_at"] or 0 for d in devices), default=0)
     return {
         "HEALTH": p["health"],
+        "NODE": p["node"],
         "NAME": _name(p),
         "STATUS": p["status"],
         "REASON": _reason(p),
