@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CODE := reconciler collectors tests
 
-.PHONY: help run test check cover bench storm fmt lock clean
+.PHONY: help run test check cover bench storm dist bundle fmt lock clean
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
 
@@ -43,6 +43,15 @@ KILLS ?= 10000
 storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each of its steps, then KILLS at random
 	@$(BIN)/python -m tests.crashing --all
 	@$(BIN)/python -m tests.storm --kills $(KILLS)
+
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
+dist: .venv/test.stamp  ## wheel and sdist, the page inside
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	@ls dist
+
+bundle: dist  ## one archive that installs without a network: wheels of everything, unit, install.sh
+	@deploy/bundle/build.sh $(BIN)/python $(VERSION)
 
 fmt: .venv/test.stamp  ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet $(CODE)
