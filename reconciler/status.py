@@ -160,6 +160,14 @@ def status_document(
     }
 
 
+def terminations(history: History) -> list[dict[str, Any]]:
+    """How the last processes of a name ended, newest first: as `last_termination`, with what its run left."""
+    return [
+        {**_termination(end), "lived_s": end.lived_s, "tail": end.tail}
+        for end in reversed(history.terminations)
+    ]
+
+
 def _shown(instances: Sequence[Instance], step: Step) -> Instance | None:
     """The one that matters: not stopping before stopping, the wanted digest before others."""
     return min(

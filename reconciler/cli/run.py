@@ -31,7 +31,7 @@ def run(
                 options.state,
                 options.manifests,
                 options.this_node,
-                options.listen_address,
+                options.endpoint,
                 stop_on_exit=stop_on_exit,
                 say=lambda text: typer.echo(text, err=True),
             )
