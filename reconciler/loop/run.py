@@ -102,6 +102,7 @@ class Loop:
         greeted = False
         while self._exit_code is None or (self._stopping_all and reconciler.running):
             self._wake.clear()
+            began = monotonic()
             try:
                 if self._stopping_all:
                     reconciler.stop_pass()
@@ -111,6 +112,8 @@ class Loop:
                 logger.error("cannot finish this pass, trying again: %s", error)
                 await asyncio.sleep(FAILED_PASS_S)
                 continue
+            if self._server:
+                self._server.passed(monotonic() - began)
             if not greeted:
                 greeted = True
                 self._greet()

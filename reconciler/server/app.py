@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from reconciler.server.feed import PATH as FEED
 from reconciler.server.feed import Feed
 from reconciler.server.guard import Guard
+from reconciler.server.metrics import Metrics
 from reconciler.server.openapi import describe
 from reconciler.server.operations import OPERATIONS
 from reconciler.server.page import page_routes
@@ -23,7 +24,7 @@ from reconciler.server.problems import Problem, ProblemError
 from reconciler.server.views import Views, answer
 
 
-def build_app(views: Views, feed: Feed, guard: Guard) -> ASGIApp:
+def build_app(views: Views, feed: Feed, guard: Guard, metrics: Metrics) -> ASGIApp:
     """All of the endpoint."""
 
     @asynccontextmanager
@@ -41,6 +42,7 @@ def build_app(views: Views, feed: Feed, guard: Guard) -> ASGIApp:
     app = Starlette(
         routes=[
             *(Route(path, partial(handler, views)) for path, handler in paths),
+            Route("/metrics", metrics.answer),
             Route("/openapi.json", openapi),
             Route(FEED, plain),
             WebSocketRoute(FEED, feed.serve),
@@ -61,7 +63,7 @@ async def _not_found(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != 404:
         return Problem(error.status_code, error.detail, error.headers)
-    paths = ", ".join([*(o.path for o in OPERATIONS), FEED, "/openapi.json"])
+    paths = ", ".join([*(o.path for o in OPERATIONS), FEED, "/metrics", "/openapi.json"])
     return Problem(404, f"there is no such path; there are: {paths}")
 
 

@@ -15,6 +15,7 @@ from reconciler.server.bearer import Token
 from reconciler.server.connection import Connection
 from reconciler.server.feed import Feed
 from reconciler.server.guard import Guard
+from reconciler.server.metrics import Metrics
 from reconciler.server.views import Views
 
 STUCK_MS = 30_000
@@ -33,8 +34,9 @@ class Server:
         token = Token(address.token_file) if address.token_file else None
         self._stopping = threading.Event()
         views = Views(publisher, self._stopping.is_set)
+        self._metrics = Metrics(publisher)
         config = uvicorn.Config(
-            build_app(views, Feed(publisher, views), Guard(address, views, token)),
+            build_app(views, Feed(publisher, views), Guard(address, views, token), self._metrics),
             http=Connection,
             ws="websockets-sansio",
             ws_max_size=MOST_MESSAGE_BYTES,
@@ -72,6 +74,10 @@ class Server:
     def start(self) -> None:
         """Serve from now on."""
         self._thread.start()
+
+    def passed(self, seconds: float) -> None:
+        """Count a pass that took so long."""
+        self._metrics.passes.observe(seconds)
 
     def announce_stop(self) -> None:
         """Answer /readyz with 503 from now on."""

@@ -88,6 +88,13 @@ OPERATIONS = (
         parameters=(NAME,),
         refusals=(404, 503),
     ),
+    Operation(
+        "/api/processes/{name}/values",
+        records.values,
+        _list("Value"),
+        parameters=(NAME,),
+        refusals=(404, 503),
+    ),
     Operation("/api/diff", processes.diff, _ref("Diff")),
     Operation("/api/events", records.events, _list("Event"), parameters=(AFTER,), refusals=(400, 503)),
     Operation("/api/status", host.state, _ref("State")),

@@ -69,6 +69,15 @@ SCHEMAS: dict[str, Any] = {
         summary=_object(**_SUMMARY),
     ),
     "Termination": _object(**_END, lived_s=_or_null(NUMBER), tail=STRING),
+    "Value": _object(
+        device=STRING,
+        tag=STRING,
+        value={"type": ["number", "boolean", "string", "null"]},
+        unit=_or_null(STRING),
+        quality={"enum": ["good", "bad", "stale"]},
+        at=_or_null(NUMBER),
+        raw=STRING,
+    ),
     "Event": _object(number=COUNT, at=NUMBER, name=_or_null(STRING), reason=STRING, message=STRING),
     "Diff": _object(
         plan=STRING,
