@@ -29,13 +29,14 @@ class Address:
         """Whether only this machine can reach it."""
         return is_loopback(self.host)
 
-    def bind(self) -> socket.socket:
-        """A socket on it, not listening yet. Raises OSError with a sentence."""
+    def listen(self) -> socket.socket:
+        """A socket that listens on it. Raises OSError with a sentence."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((self.host, self.port))
+            bound.listen()
         except OSError as error:
             bound.close()
             where = host_and_port(self.host, self.port)

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from reconciler.publish import Publisher
 from reconciler.server.bearer import SUBPROTOCOL
+from reconciler.server.pace import Pace
 from reconciler.server.views import View, Views, encode
 
 PATH = "/ws/processes"
@@ -52,12 +53,13 @@ class Client:
 class Feed:
     """All clients, and the view that they were last told of."""
 
-    def __init__(self, publisher: Publisher, views: Views) -> None:
+    def __init__(self, publisher: Publisher, views: Views, pace: Pace) -> None:
         self._publisher = publisher
         self._views = views
+        self._pace = pace
         self._told = View(publisher.snapshot)
         self._begun = asyncio.Event()
-        self._clients: set[Client] = set()
+        self.clients: set[Client] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -65,6 +67,8 @@ class Feed:
         published = asyncio.Event()
         wake = partial(asyncio.get_running_loop().call_soon_threadsafe, published.set)
         self._publisher.listeners.append(wake)
+        if self._publisher.ready:  # before anybody listened
+            published.set()
         telling = asyncio.create_task(self._tell(published))
         try:
             yield
@@ -75,13 +79,13 @@ class Feed:
     async def serve(self, socket: WebSocket) -> None:
         """One client, from its first message to its last."""
         await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
-        if len(self._clients) >= MOST_CLIENTS:
+        if len(self.clients) >= MOST_CLIENTS:
             await socket.close(TRY_AGAIN_LATER, f"{MOST_CLIENTS} clients are connected already")
             return
         await self._begun.wait()
         client = Client()
         client.offer(_message(UPDATE, self._told, self._told.all))
-        self._clients.add(
+        self.clients.add(
             client
         )  # no await since the offer: the first message and the changes after it are seamless
         tasks = [asyncio.create_task(t) for t in (self._send(socket, client), self._receive(socket, client))]
@@ -89,7 +93,7 @@ class Feed:
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._clients.discard(client)
+            self.clients.discard(client)
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -113,9 +117,9 @@ class Feed:
             parts, old = now.snapshot.lasting, before.snapshot.lasting
             changed = [name for name, part in parts.items() if old.get(name) != part]
             removed = [name for name in old if name not in parts]
-            if self._clients and (changed or removed):
+            if self.clients and (changed or removed):
                 message = _message(CHANGE, now, now.list_of(changed), removed)
-                for client in self._clients:
+                for client in self.clients:
                     client.offer(message)
 
     async def _send(self, socket: WebSocket, client: Client) -> None:
@@ -133,6 +137,7 @@ class Feed:
 
     async def _receive(self, socket: WebSocket, client: Client) -> None:
         while (message := await socket.receive())["type"] == "websocket.receive":
+            await self._pace.turn()
             client.offer(self._told if _asks_for_status(message) else _not_understood())
 
 

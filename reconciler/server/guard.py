@@ -6,8 +6,9 @@ checked), by a WebSocket from another site (so ``Origin`` is). Neither is open t
 
 from __future__ import annotations
 
+import re
 import socket
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reconciler.server.address import Address, is_loopback
 from reconciler.server.bearer import SUBPROTOCOL, Token
 from reconciler.server.operations import OPERATIONS
+from reconciler.server.pace import Pace
 from reconciler.server.problems import Problem
 from reconciler.server.views import Views
 
@@ -32,10 +34,20 @@ OPEN_PATHS = frozenset({"/", *(o.path for o in OPERATIONS if o.open)})
 ASSETS = "/assets/"
 
 
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+
+
+class Place(NamedTuple):
+    """A host and, where it was said, a port."""
+
+    host: str
+    port: int | None
+
+
 class Guard:
     """The rules for one address."""
 
-    def __init__(self, address: Address, views: Views, token: Token | None) -> None:
+    def __init__(self, address: Address, views: Views, token: Token | None, pace: Pace) -> None:
         name = socket.gethostname().lower()
         short = name.partition(".")[0]
         self._allowed = frozenset(h.lower() for h in address.allowed_hosts)
@@ -43,6 +55,7 @@ class Guard:
         self._names -= {"0.0.0.0", "::"}
         self._views = views
         self._token = token
+        self._pace = pace
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """`app`, reached only by what passes, each of its answers with the headers that all have."""
@@ -58,6 +71,7 @@ class Guard:
                 await send(message)
 
             problem = self._refusal(scope)
+            await self._pace.turn()
             await (problem or app)(scope, receive, send_with_headers)
 
         return guarded
@@ -65,10 +79,10 @@ class Guard:
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        here = scope.get("server") or ("", None)
-        if not self._is_ours(_host(host), here[0]):
+        here = (scope.get("server") or ("", None))[0].removeprefix("::ffff:")
+        if not self._is_ours(_place(host), here):
             return Problem(403, f"{host!r} is no name of this endpoint; daq run --allowed-host NAME adds one")
-        if origin is not None and not self._is_same(origin, host, here[0]):
+        if origin is not None and not self._is_same_site(origin, _place(host), here):
             return Problem(
                 403, f"a page of {origin!r} may not read this endpoint; daq run --allowed-host NAME lets it"
             )
@@ -84,15 +98,16 @@ class Guard:
             return Problem(405, detail, {"Allow": "GET, HEAD"})
         return None
 
-    def _is_ours(self, host: str, here: str) -> bool:
-        return host in self._names or is_loopback(host) or host == here.removeprefix("::ffff:")
+    def _is_ours(self, place: Place, here: str) -> bool:
+        """Whether a place is this endpoint, which was reached at the address `here`."""
+        return place.host in self._names or is_loopback(place.host) or place.host == here
 
-    def _is_same(self, origin: str, host: str, here: str) -> bool:
+    def _is_same_site(self, origin: str, host: Place, here: str) -> bool:
         """Whether a page of `origin` is one of ours: the same port, or a name that was allowed."""
-        name = _host(urlsplit(origin).netloc)
-        if urlsplit(origin).scheme not in ("http", "https"):
-            return False
-        return name in self._allowed or (self._is_ours(name, here) and _port(origin) == _port(f"//{host}"))
+        scheme, _, rest = origin.partition("://")
+        place = _place(rest)
+        is_ours = self._is_ours(place, here) and place.port == host.port
+        return scheme in ("http", "https") and (is_ours or place.host in self._allowed)
 
     def _what_to_edit(self, path: str) -> str:
         """The manifest that a refused write was meant for, as far as its path tells."""
@@ -118,16 +133,10 @@ def _is_open(scope: Scope) -> bool:
     return scope["type"] == "http" and ((path.rstrip("/") or "/") in OPEN_PATHS or path.startswith(ASSETS))
 
 
-def _host(netloc: str) -> str:
-    """The name or address in ``NAME:PORT`` or ``[ADDRESS]:PORT``, small; empty where there is none."""
-    try:
-        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
-
-
-def _port(url: str) -> int | None:
-    try:
-        return urlsplit(url).port
-    except ValueError:
-        return None
+def _place(text: str) -> Place:
+    """What ``NAME:PORT`` or ``[ADDRESS]:PORT`` says; an empty name where it is neither."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return Place("", None)
+    host, port = found.groups()
+    return Place(host.strip("[]").lower().rstrip("."), int(port) if port else None)

@@ -40,9 +40,9 @@ class Metrics:
         """OpenMetrics; the older text format to a client that accepts only that."""
         accepted = request.headers.get("accept", "")
         if "text/plain" in accepted and "openmetrics" not in accepted:
-            text = generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            text = generate_latest(self._registry)
             return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
-        body = openmetrics.generate_latest(self._registry)
+        body = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
         return Response(body, headers={"Content-Type": openmetrics.CONTENT_TYPE_LATEST})
 
 

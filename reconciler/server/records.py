@@ -36,7 +36,9 @@ def logs(views: Views, request: Request) -> Response:
 def values(views: Views, request: Request) -> Response:
     """The newest value of each tag of a collector, as new as it tells within seconds; of a stopped one the last."""
     status = _known(views, request)
-    answers = status["pid"] is not None and bool(status["devices"])  # an exec collector or a sender never does
+    answers = status["pid"] is not None and bool(
+        status["devices"]
+    )  # an exec collector or a sender never does
     found = read_values(views.state, status["name"], WAIT_FOR_VALUES_S if answers else 0.0)
     return answer(request, found["values"] if found else [])
 

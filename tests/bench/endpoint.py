@@ -17,7 +17,7 @@ from statistics import median, quantiles
 from urllib.parse import urlsplit
 
 import uvicorn
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.bench.rows import Row
 from tests.e2e.plant import Plant, sleeper
@@ -119,7 +119,11 @@ def _bare(body: bytes) -> list[float]:
     """The same requests to an application that does nothing but send those bytes."""
 
     async def app(scope: object, receive: object, send: Callable[[dict[str, object]], object]) -> None:
-        head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]}
+        head = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-length", b"%d" % len(body))],
+        }
         await send(head)  # type: ignore[misc]
         await send({"type": "http.response.body", "body": body})  # type: ignore[misc]
 
@@ -144,7 +148,7 @@ async def _pushing(plant: Plant) -> list[Row]:
     return [
         Row(f"pass to change told, {CLIENTS} clients, median", "1 client", median(every), median(first)),
         Row(f"pass to change told, {CLIENTS} clients, p99", "1 client", _p99(every), max(first)),
-        Row(f"the same, slowest client of each, median", "1 client", median(slowest), median(first)),
+        Row("the same, slowest client of each, median", "1 client", median(slowest), median(first)),
     ]
 
 
@@ -155,11 +159,12 @@ async def _deaths_told(plant: Plant, clients: int) -> list[list[float]]:
     for socket in sockets:
         await socket.recv()
 
-    async def told(socket: object, name: str) -> float:
-        async for text in socket:  # type: ignore[attr-defined]
-            message = json.loads(text) if '"process_status_change"' in text[:60] else None
+    async def told(socket: ClientConnection, name: str) -> float:
+        async for text in socket:
+            message = json.loads(text) if '"process_status_change"' in str(text[:60]) else None
             if message and any(s["name"] == name and s["pid"] is None for s in message["data"]):
-                return time.time() - message["heartbeat_at"]
+                heard: float = time.time() - message["heartbeat_at"]
+                return heard
         raise ConnectionError
 
     found = []
