@@ -145,6 +145,8 @@ def _points(snapshot: Snapshot, state: StateDir, collectors: list[Status]) -> It
     )
     acquired = CounterMetricFamily("daq_points_acquired", "Readings taken.", labels=["collector"])
     queued = GaugeMetricFamily("daq_points_queued", "Readings in the outbox.", labels=["collector"])
+    rate = GaugeMetricFamily("daq_collector_points_per_second", "Readings now.", labels=["collector"])
+    yield _filled(rate, (([s["name"]], s["points_per_second"]) for s in collectors))
     yield _filled(total, (([s["name"], r], s["points"][r]) for s in collectors for r in RESULTS))
     yield _filled(acquired, (([s["name"]], s["points"]["acquired"]) for s in collectors))
     yield _filled(queued, (([s["name"]], s["points"]["queued"]) for s in collectors))

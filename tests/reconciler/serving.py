@@ -68,6 +68,7 @@ def status(name: str, **more: Any) -> dict[str, Any]:
         "config_file": None,
         "manifest": {"path": f"{name}.yaml", "line": 7},
         "interval_s": 1.0,
+        "points_per_second": 2.5,
         "sinks": ["plant"],
         "node": "edge",
         "conditions": conditions,

@@ -66,6 +66,7 @@ def test_each_figure_of_the_snapshot_has_its_series(endpoint: Served) -> None:
         "daq_points_total{collector=press,result=dropped}": 1,
         "daq_points_acquired_total{collector=press}": 10,
         "daq_points_queued{collector=press}": 2,
+        "daq_collector_points_per_second{collector=press}": 2.5,
         "daq_buffer_bytes{collector=press}": 100,
         "daq_sink_points_queued{sink=plant}": 2,
         "daq_sink_held{sink=plant}": 1,

@@ -38,11 +38,13 @@ def endpoint(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.mark.e2e
-def test_every_answer_is_as_described_whatever_is_asked(endpoint: Served) -> None:
+def test_every_answer_is_as_described_whatever_is_asked(endpoint: Served, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{endpoint.port}/openapi.json"
     schemathesis = [sys.executable, "-m", "schemathesis.cli", "run", url]
     options = ["--checks", "all", "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color"]
-    run = subprocess.run([*schemathesis, *options], capture_output=True, text=True, timeout=100, check=False)
+    run = subprocess.run(
+        [*schemathesis, *options], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
