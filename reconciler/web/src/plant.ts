@@ -1,15 +1,16 @@
-/** What is known of the plant: every status object, the summary, and how long ago the reconciler gave a sign. */
+/** What is known of the plant: every status object, the figures over all, and when the reconciler last gave a sign. */
 
 import { computed, ref, shallowRef, triggerRef, watch } from "vue";
 import { getJson, openSocket, tokenEntered, tokenWanted } from "./api";
 import { History } from "./history";
-import type { Status, Summary } from "./types";
+import type { Plant, Status } from "./types";
 
-interface Message {
-  type: string;
+interface Message extends Plant {
+  type: "process_status_update" | "process_status_change";
   timestamp: number;
-  heartbeat_at?: number;
+  heartbeat_at: number;
   data: Status[];
+  removed: string[];
 }
 
 const FIRST_PAUSE_MS = 500;
@@ -19,12 +20,11 @@ const SILENT_S = 12;
 const LOST_S = 2;
 
 export const processes = shallowRef<ReadonlyMap<string, Status>>(new Map());
-export const summary = shallowRef<Summary | null>(null);
+/** Null until a first message has come. */
+export const plant = shallowRef<Plant | null>(null);
 export const history = new History();
 /** Epoch seconds by the reconciler's clock, which this machine's may differ from; ticks each second. */
 export const now = ref(Date.now() / 1000);
-/** Whether a first answer has come. */
-export const known = ref(false);
 
 const connected = ref(false);
 const heartbeatAt = ref(0);
@@ -33,7 +33,7 @@ let pauseMs = FIRST_PAUSE_MS;
 
 /** Seconds since the reconciler's last sign of life, where that is too long; else null. */
 export const silentFor = computed(() => {
-  if (!known.value) return null;
+  if (!plant.value) return null;
   const silence = now.value - heartbeatAt.value;
   return silence > (connected.value ? SILENT_S : LOST_S) ? Math.floor(silence) : null;
 });
@@ -47,7 +47,7 @@ export function follow(): void {
 
 async function connect(): Promise<void> {
   try {
-    await readSummary();
+    await getJson("/api/status"); // a browser does not tell a refused token from a refused connection
   } catch {
     if (!tokenWanted.value) again();
     return;
@@ -69,20 +69,16 @@ function again(): void {
   pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
 }
 
-async function readSummary(): Promise<void> {
-  summary.value = await getJson<Summary>("/api/processes/stats/summary");
-}
-
 function take(message: Message): void {
   clockAhead = message.timestamp - performance.now() / 1000;
   now.value = message.timestamp;
-  heartbeatAt.value = message.heartbeat_at ?? message.timestamp;
-  const whole = message.type !== "process_status_change";
-  const next = whole ? new Map<string, Status>() : (processes.value as Map<string, Status>);
-  for (const status of message.data) next.set(status.name, status);
+  heartbeatAt.value = message.heartbeat_at;
+  const whole = message.type === "process_status_update";
+  const known = whole ? new Map<string, Status>() : (processes.value as Map<string, Status>);
+  for (const status of message.data) known.set(status.name, status);
+  for (const name of message.removed) known.delete(name);
   history.add(message.data, message.timestamp);
-  processes.value = next;
+  processes.value = known;
   if (!whole) triggerRef(processes);
-  known.value = true;
-  readSummary().catch(() => undefined); // the socket tells when the connection is gone
+  plant.value = message;
 }

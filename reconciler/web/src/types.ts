@@ -28,7 +28,8 @@ export interface Termination {
   signal: number | null;
   reason: string;
   at: number;
-  observed_by: string;
+  lived_s?: number | null;
+  tail?: string;
 }
 
 export interface Points {
@@ -67,17 +68,17 @@ export interface Status {
   points: Points;
 }
 
-export interface Summary {
-  points_per_second: number;
-  queued_points: number;
-  stale_tags: number;
-  revision: string | null;
+/** What stands beside the status objects. */
+export interface Plant {
   converged: boolean;
+  reconciler: { node: string; version: string };
   source: Source;
+  summary: { points_per_second: number; queued_points: number; stale_tags: number };
 }
 
 /** Where manifests come from; `verified` is null where no signatures are asked for. */
 export interface Source {
+  applied: string | null;
   branch: string | null;
   dirty: boolean | null;
   verified: boolean | null;
