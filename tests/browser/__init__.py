@@ -13,6 +13,7 @@ from tests.databases import free_ports
 from tests.e2e.plant import Plant
 from tests.programs import program
 
+AXE = Path(__file__).parents[2] / "reconciler/web/node_modules/axe-core/axe.min.js"
 DEMO = Path(__file__).parents[2] / "desired"
 PORT = re.compile(r"(?<=port: )\d{5}|(?<=--port, \")\d{5}|(?<=127\.0\.0\.1:)\d{5}")
 OPTIONS = (
@@ -54,6 +55,18 @@ class Watched:
         kind, text = getattr(message, "type", ""), getattr(message, "text", "")
         if kind in ("error", "warning"):
             self.complaints.append(f"{kind}: {text}")
+
+
+def serious_violations(page: Page) -> list[str]:
+    """What axe-core finds to keep people from using the page: the rule and where."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{v['id']} {n['target']}: {n['failureSummary']}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+        for n in v["nodes"]
+    ]
 
 
 def write_demo(plant: Plant) -> None:

@@ -12,6 +12,11 @@ export function duration(seconds: number): string {
   return `${Math.round(s / 86400)} ${units.d}`;
 }
 
+/** How long ago a reading was; reports come every 10 s, so nothing below that can be told apart. */
+export function age(seconds: number): string {
+  return seconds < 15 ? t().justNow : duration(seconds);
+}
+
 export function count(number: number): string {
   return number.toLocaleString(language.value === "zh" ? "zh-CN" : "en");
 }
