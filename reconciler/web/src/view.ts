@@ -15,9 +15,8 @@ export const view = reactive({ text: "", label: "", health: "", open: "", sort: 
 
 /** The address that differs from this one in `changes`. */
 export function address(changes: Partial<typeof view> = {}): string {
-  const { text, label, health, open, sort, descending } = { ...view, ...changes };
-  const order = sort === "health" && !descending ? "" : `${descending ? "-" : ""}${sort}`;
-  const parts = Object.entries({ q: text, label, health, sort: order, open }).filter(([, value]) => value);
+  const { text, label, health, open } = { ...view, ...changes };
+  const parts = Object.entries({ q: text, label, health, sort: order(), open }).filter(([, value]) => value);
   return `#${new URLSearchParams(parts)}`;
 }
 
@@ -27,7 +26,7 @@ export function keepInAddress(): void {
   addEventListener("hashchange", readAddress);
   watch(view, () => {
     if (address() !== location.hash) window.history.replaceState(null, "", address());
-    localStorage.setItem(KEY, new URLSearchParams(address()).get("sort") ?? "");
+    localStorage.setItem(KEY, order());
   });
 }
 
@@ -36,15 +35,20 @@ export function sortBy(sort: Sort): void {
   view.sort = sort;
 }
 
+/** The order in one word, empty for the usual one: `name`, or `-name` from the end. */
+function order(): string {
+  return view.sort === "health" && !view.descending ? "" : `${view.descending ? "-" : ""}${view.sort}`;
+}
+
 function readAddress(): void {
   const found = new URLSearchParams(location.hash.slice(1));
-  const order = found.get("sort") ?? localStorage.getItem(KEY) ?? "";
+  const wanted = found.get("sort") ?? localStorage.getItem(KEY) ?? "";
   view.text = found.get("q") ?? "";
   view.label = found.get("label") ?? "";
   view.health = found.get("health") ?? "";
   view.open = found.get("open") ?? "";
-  view.sort = SORTS.find((s) => s === order.replace("-", "")) ?? "health";
-  view.descending = order.startsWith("-");
+  view.sort = SORTS.find((s) => s === wanted.replace("-", "")) ?? "health";
+  view.descending = wanted.startsWith("-");
 }
 
 /** Every label of the plant, as `key=value`. */
