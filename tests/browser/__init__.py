@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.databases import free_ports
 from tests.e2e.plant import Plant
@@ -48,13 +48,12 @@ class Watched:
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', e => console.error(`refused: ${e.violatedDirective}`))"
+            "addEventListener('securitypolicyviolation', e => console.error(`refused: ${e.violatedDirective}`))"
         )
 
-    def _on_console(self, message: object) -> None:
-        kind, text = getattr(message, "type", ""), getattr(message, "text", "")
-        if kind in ("error", "warning"):
-            self.complaints.append(f"{kind}: {text}")
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
 
 
 def serious_violations(page: Page) -> list[str]:

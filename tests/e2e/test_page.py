@@ -1,4 +1,4 @@
-"""The live page in a real browser, over a real loop with simulated devices. No test leaves a complaint of the browser."""
+"""The live page in a real browser, over a real loop and simulated devices. The browser complains of nothing."""
 
 from __future__ import annotations
 

@@ -15,9 +15,7 @@ import reconciler
 from reconciler.words import Language, explain, language_of
 
 ROOMS = [Path(str(room.__file__)).parent for room in (reconciler, collectors)]
-TABLE: dict[str, dict[Language, list[str]]] = json.loads(
-    (ROOMS[0] / "reasons.json").read_text("utf-8")
-)
+TABLE: dict[str, dict[Language, list[str]]] = json.loads((ROOMS[0] / "reasons.json").read_text("utf-8"))
 REASON = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]*)*[a-z]")
 NO_REASONS = {
     "Collector", "Sink",                       # kinds
@@ -42,9 +40,9 @@ def texts_in_code() -> Iterator[tuple[str, str]]:
                 for text in ast.walk(node)
             }
             for node in ast.walk(tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exported:
-                    if REASON.fullmatch(node.value) and node.value not in NO_REASONS:
-                        yield node.value, f"{room.name}/{file.relative_to(room)}"
+                text = node.value if isinstance(node, ast.Constant) and id(node) not in exported else None
+                if isinstance(text, str) and REASON.fullmatch(text) and text not in NO_REASONS:
+                    yield text, f"{room.name}/{file.relative_to(room)}"
 
 
 IN_CODE = dict(texts_in_code())
