@@ -217,6 +217,7 @@ class Loop:
     def _greet(self) -> None:
         state = self._reconciler.state
         if self._server:
+            self._say(f"page      {self._server.url}/")
             self._say(f"endpoint  {self._server.url}/api/processes")
         self._say(f"data      {state.database}")
         self._say(f"logs      {state.root / 'logs'}")

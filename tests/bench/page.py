@@ -58,7 +58,10 @@ def _measured(page: Page, session: CDPSession, url: str) -> list[Row]:
             {"type": kind, "timestamp": at, **head, "heartbeat_at": at, "removed": [], "data": data}
         )
 
-    page.route_web_socket("**/ws/processes", lambda socket: feed.append(socket))
+    def take_over(socket: WebSocketRoute) -> None:
+        feed.append(socket)
+
+    page.route_web_socket("**/ws/processes", take_over)
     page.goto(url)
     while not feed:
         page.wait_for_timeout(10)
