@@ -193,7 +193,7 @@ def test_axe_finds_nothing_serious(browser: Browser, shared: Plant, scheme: Any)
     context.close()
 
 
-def test_a_kill_shows_within_a_second(watched: Watched, plant: Plant) -> None:
+def test_a_kill_shows_within_a_second(plant: Plant, watched: Watched) -> None:
     plant.write("export.yaml", sleeper("export", CRASHES))
     plant.start_loop()
     plant.wait_ready("export")
@@ -205,7 +205,7 @@ def test_a_kill_shows_within_a_second(watched: Watched, plant: Plant) -> None:
     expect(watched.page.get_by_role("status")).to_contain_text("export: down")
 
 
-def test_a_dead_reconciler_is_told_and_its_successor_taken_over(watched: Watched, plant: Plant) -> None:
+def test_a_dead_reconciler_is_told_and_its_successor_taken_over(plant: Plant, watched: Watched) -> None:
     (port,) = free_ports(1)
     address = ("--listen", f"127.0.0.1:{port}")
     plant.write("export.yaml", sleeper("export"))
@@ -222,7 +222,7 @@ def test_a_dead_reconciler_is_told_and_its_successor_taken_over(watched: Watched
     watched.complaints[:] = [c for c in watched.complaints if "ERR_CONNECTION_REFUSED" not in c]
 
 
-def test_a_stopped_reconciler_is_told_though_its_port_answers(watched: Watched, plant: Plant) -> None:
+def test_a_stopped_reconciler_is_told_though_its_port_answers(plant: Plant, watched: Watched) -> None:
     plant.write("export.yaml", sleeper("export"))
     loop = plant.start_loop()
     plant.wait_ready("export")
@@ -236,7 +236,7 @@ def test_a_stopped_reconciler_is_told_though_its_port_answers(watched: Watched, 
     expect(watched.page.locator(".verdict")).to_contain_text("Everything is running", timeout=20_000)
 
 
-def test_a_token_is_asked_for_once(watched: Watched, plant: Plant, tmp_path: Path) -> None:
+def test_a_token_is_asked_for_once(plant: Plant, watched: Watched, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("let-me-in\n")
     token.chmod(0o600)
