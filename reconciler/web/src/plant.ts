@@ -77,7 +77,7 @@ function take(message: Message): void {
   const known = whole ? new Map<string, Status>() : (processes.value as Map<string, Status>);
   for (const status of message.data) known.set(status.name, status);
   for (const name of message.removed) known.delete(name);
-  history.add(message.data, message.timestamp);
+  history.add(message.data);
   processes.value = known;
   if (!whole) triggerRef(processes);
   plant.value = message;

@@ -66,6 +66,7 @@ export interface Status {
   last_termination: Termination | null;
   devices: Device[];
   points: Points;
+  points_per_second: number;
 }
 
 /** What stands beside the status objects. */

@@ -2,7 +2,7 @@
 
 import { computed, reactive, watch } from "vue";
 import { explain } from "./language";
-import { history, processes } from "./plant";
+import { processes } from "./plant";
 import { deciding, devicesUp, lastReadAt, urgency } from "./status";
 import type { Status } from "./types";
 
@@ -84,7 +84,7 @@ const ORDER: Record<Sort, (status: Status) => number | string> = {
   reason: (s) => explain(deciding(s).reason).short,
   devices: (s) => devicesUp(s) - s.devices.length,
   read: (s) => lastReadAt(s) ?? Infinity,
-  rate: (s) => -(history.rate(s.name) ?? 0),
+  rate: (s) => -s.points_per_second,
   queued: (s) => -s.points.queued,
   restarts: (s) => -s.restart_count,
   cpu: (s) => -s.cpu_percent,
