@@ -118,12 +118,6 @@ class Plant:
                 self._retyped ^= {path}
             await self.server.write_attribute_value(node, value)
 
-    async def write(self, path: str, value: float, status: int, at: datetime) -> None:
-        """Give a Double a value with any status code and time, once."""
-        held = ua.Variant(value, ua.VariantType.Double)
-        dated = ua.DataValue(held, StatusCode=ua.StatusCode(status), SourceTimestamp=at, ServerTimestamp=at)
-        await self.server.write_attribute_value(self.node_id(path), dated)
-
     async def live(self, every_s: float) -> None:
         """Move, again and again."""
         clock = asyncio.get_running_loop().time

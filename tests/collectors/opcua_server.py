@@ -1,21 +1,27 @@
-"""A real OPC UA server in a process of its own, told what to do over its standard input."""
+"""Real OPC UA servers, each in a process of its own and told what to do over its standard input.
+
+Ours (of asyncua, as the client is) and node-opcua, which shares no code with it, have the same nodes.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 from collectors.simulate.opcua import Access, Faults, Plant, serve
 from collectors.simulate.opcua_plant import Variable, load
+from tests.programs import npm_package, program
 
 NAMESPACE = "urn:daq:simulator"
 STILL: Mapping[str, tuple[str, Any]] = {
@@ -27,10 +33,15 @@ STILL: Mapping[str, tuple[str, Any]] = {
     "Still.Nan": ("Double", float("nan")),
     "Still.Bool": ("Boolean", True),
     "Still.Text": ("String", "齿轮 a=b,c"),
+    "Still.Bytes": ("ByteString", b"\x00\xff"),
     "Still.Local": ("LocalizedText", "Öl"),
     "Still.Array": ("Double", [1.0, 2.0]),
     "Still.Dead": ("Double", 10.0),
 }
+
+
+Peer = Literal["asyncua", "node-opcua"]
+NODE_OPCUA = "2.182.2"
 
 
 def node(path: str) -> str:
@@ -67,11 +78,39 @@ class Running:
         self.process.wait()
 
 
-@contextmanager
-def running(**options: Any) -> Iterator[Running]:
+def running(peer: Peer = "asyncua", **options: Any) -> AbstractContextManager[Running]:
     """A server; see :func:`_main` for its options."""
+    return _node_opcua(**options) if peer == "node-opcua" else _asyncua(**options)
+
+
+@contextmanager
+def _asyncua(**options: Any) -> Iterator[Running]:
     command = [sys.executable, "-m", "tests.collectors.opcua_server", json.dumps(options)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with _spawned(command, os.environ) as server:
+        yield server
+
+
+@contextmanager
+def _node_opcua(**options: Any) -> Iterator[Running]:
+    modules, script = npm_package("node-opcua-server", NODE_OPCUA), Path(__file__).with_name("node_opcua.js")
+    with TemporaryDirectory() as pki:
+        told = {"pki": pki, "still": {path: _for_js(*held) for path, held in STILL.items()}, **options}
+        command = [program("node"), str(script), json.dumps(told)]
+        with _spawned(command, {**os.environ, "NODE_PATH": str(modules)}) as server:
+            yield server
+
+
+def _for_js(kind: str, value: Any) -> tuple[str, Any]:
+    if kind == "ByteString":
+        return kind, base64.b64encode(value).decode()
+    return kind, str(value) if kind == "UInt64" else "NaN" if value != value else value
+
+
+@contextmanager
+def _spawned(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Running]:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout
         try:
             server = Running(process, int(process.stdout.readline()))
@@ -110,14 +149,14 @@ async def _main(
         protocol = asyncio.StreamReaderProtocol(reader)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(0, "rb"))
         while line := await reader.readline():
-            print(json.dumps(await _do(plant, held, json.loads(line))), flush=True)
+            print(json.dumps(await _do(plant, held, trusted, json.loads(line))), flush=True)
 
 
 def _still(held: dict[str, Any], path: str) -> Variable:
     return Variable(STILL[path][0], lambda _: held[path])
 
 
-async def _do(plant: Plant, held: dict[str, Any], command: dict[str, Any]) -> Any:
+async def _do(plant: Plant, held: dict[str, Any], trusted: str | None, command: dict[str, Any]) -> Any:
     match command:
         case {"set": path, "to": value}:
             held[path] = value
@@ -125,15 +164,15 @@ async def _do(plant: Plant, held: dict[str, Any], command: dict[str, Any]) -> An
             plant.faults.bad = set(paths)
         case {"retyped": paths}:
             plant.faults.retyped = set(paths)
-        case {"write": path, "to": value, "status": code}:
-            await plant.write(path, value, code, datetime.now(UTC))
-            return None
         case {"show": path}:
             plant.variables = {**plant.variables, path: _still(held, path)}
             await plant.add_nodes([path])
         case {"delete": path}:
             plant.variables = {p: v for p, v in plant.variables.items() if p != path}
             await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
+        case {"trust": path}:
+            assert trusted
+            shutil.copy(path, Path(trusted) / Path(path).with_suffix(".der").name)
         case {"namespace": _}:
             return plant.namespace
         case {"sessions": _}:
