@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,8 +34,14 @@ CONNECT_TIMEOUTS = 2
 
 _UNTRUSTED_BY_SERVER = {
     "BadSecurityChecksFailed", "BadCertificateUntrusted", "BadCertificateInvalid",
-    "BadCertificateUriInvalid", "BadCertificateUseNotAllowed",
+    "BadCertificateUriInvalid", "BadCertificateUseNotAllowed", "SecureChannelRefused",
 }  # fmt: skip
+
+
+_UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What the driver stumbles over where an answer is none."""
 
 
 @contextmanager
@@ -53,6 +60,9 @@ def told(server: Server, what: str = "read") -> Iterator[None]:
         raise LinkLostError("ConnectionRefused", f"cannot {what} {server.url}: connection refused") from None
     except (OSError, UaError) as error:
         raise LinkLostError("ConnectionLost", f"cannot {what} {server.url}: {error}") from None
+    except _UNREADABLE as error:
+        why = f"what it answered cannot be read ({type(error).__name__}: {error})"
+        raise LinkLostError("BadAnswer", f"cannot {what} {server.url}: {why}") from error
 
 
 async def connect(server: Server, home: Home) -> Client:
@@ -92,6 +102,10 @@ async def _connect(server: Server, home: Home, pki: Pki) -> Client:
         if server.security.policy != "None":
             await _secure(client, server, home, pki)
         await client.connect()
+    except AssertionError:  # how the driver takes a fault in place of a channel; it keeps the status to itself
+        raise LinkLostError(
+            "SecureChannelRefused", f"cannot connect to {server.url}: it refuses a secure channel"
+        ) from None
     except SecretError as error:
         raise LinkLostError("SecretUnreadable", f"cannot connect to {server.url}: {error}") from None
     except BaseException:

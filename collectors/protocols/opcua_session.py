@@ -62,9 +62,10 @@ class ServerSource:
     async def receive(self) -> Sequence[Sample]:
         """What the server sent; after a gap, everything."""
         assert self._subscription
-        changes = await self._subscription.receive()
-        now_ns = time.time_ns()
-        samples = [self._sample(index, value, now_ns) for index, value in changes]
+        with told(self._server, "follow"):
+            changes = await self._subscription.receive()
+            now_ns = time.time_ns()
+            samples = [self._sample(index, value, now_ns) for index, value in changes]
         if self._subscription.took_gap():
             log.warning("%s: notifications are missing; everything is read again", self._server.name)
             samples += await self.read()

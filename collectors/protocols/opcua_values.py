@@ -30,6 +30,8 @@ _OVERFLOW = 0x0480
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_LATEST = datetime(2262, 1, 1, tzinfo=UTC)
+"""Nanoseconds since 1970 fit 64 bit until then; what lies outside is a clock that was never set."""
 
 _INTEGERS = {
     "int16": (-(2**15), 2**15 - 1), "uint16": (0, 2**16 - 1), "int32": (-(2**31), 2**31 - 1),
@@ -119,9 +121,9 @@ def _as_wanted(wanted: str, value: bool | int | float | str) -> Decoded:
 def _time_ns(value: ua.DataValue, now_ns: int) -> int:
     """When the source took it, else when the server did, else now; the driver gives whole microseconds."""
     at = value.SourceTimestamp
-    if at is None or at < _EARLIEST:
+    if at is None or not _EARLIEST <= at < _LATEST:
         at = value.ServerTimestamp
-        if at is None or at < _EARLIEST:
+        if at is None or not _EARLIEST <= at < _LATEST:
             return now_ns
     since: timedelta = at - _EPOCH
     return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000

@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
+from uuid import uuid4
 
 from collectors.simulate.opcua import Access, Faults, Plant, serve
 from collectors.simulate.opcua_plant import Variable, load
@@ -172,7 +173,7 @@ async def _do(plant: Plant, held: dict[str, Any], trusted: str | None, command: 
             await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
         case {"trust": path}:
             assert trusted
-            shutil.copy(path, Path(trusted) / Path(path).with_suffix(".der").name)
+            shutil.copy(path, Path(trusted) / f"{uuid4()}.der")
         case {"namespace": _}:
             return plant.namespace
         case {"sessions": _}:
