@@ -13,6 +13,7 @@ from uuid import UUID
 from asyncua import ua
 from asyncua.ua.status_codes import code_to_name_doc
 
+from collectors.decode import NOT_TEXT
 from collectors.model import Bad, Tag
 from collectors.scale import Decoded, number
 from collectors.session import Sample
@@ -87,6 +88,8 @@ class Reader:
         plain = _plain(raw)
         if plain is None:
             return UNSUPPORTED
+        if isinstance(plain, str) and not _is_text(plain):
+            return NOT_TEXT
         self._kept = kind
         found = _as_wanted(wanted, plain) if wanted else plain
         if isinstance(found, int | float) and not isinstance(found, bool):
@@ -102,6 +105,15 @@ def _plain(raw: object) -> bool | int | float | str | None:
     if isinstance(raw, datetime):
         return raw.isoformat()
     return str(raw) if isinstance(raw, UUID) else None
+
+
+def _is_text(value: str) -> bool:
+    """Whether it was UTF-8; the driver keeps other bytes as lone surrogates, which nothing can store."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_wanted(wanted: str, value: bool | int | float | str) -> Decoded:

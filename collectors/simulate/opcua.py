@@ -40,12 +40,13 @@ class Faults:
     """What is wrong with the server; may be changed at any time.
 
     ``bad``, ``retyped``: nodes (by path) that are bad, or Double whatever they were. ``max_nodes``: calls
-    with more nodes are refused (0: none is).
+    with more nodes are refused (0: none is). Without ``deadbands`` items that want one are refused, as by S7-1200.
     """
 
     bad: set[str] = field(default_factory=set)
     retyped: set[str] = field(default_factory=set)
     max_nodes: int = 0
+    deadbands: bool = True
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ async def serve(
 
 
 _ANONYMOUS = User(role=UserRole.Anonymous)
+_NO_FILTER = ua.StatusCode(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
 
 
 class _Session(InternalSession):  # type: ignore[misc]
@@ -210,7 +212,16 @@ class _Session(InternalSession):  # type: ignore[misc]
         self, params: ua.CreateMonitoredItemsParameters
     ) -> list[ua.MonitoredItemCreateResult]:
         self.check(params.ItemsToCreate)
-        return list(await super().create_monitored_items(params))
+        results = list(await super().create_monitored_items(params))
+        refused = [i for i, item in enumerate(params.ItemsToCreate) if item.RequestedParameters.Filter]
+        if self.external and refused and not self.iserver.faults.deadbands:
+            items = [results[i].MonitoredItemId for i in refused]
+            await self.delete_monitored_items(
+                ua.DeleteMonitoredItemsParameters(SubscriptionId=params.SubscriptionId, MonitoredItemIds=items)
+            )
+            for i in refused:
+                results[i] = ua.MonitoredItemCreateResult(StatusCode=_NO_FILTER)
+        return results
 
     async def translate_browsepaths_to_nodeids(
         self, params: list[ua.BrowsePath]

@@ -129,6 +129,7 @@ async def _main(
     items: int = 0,
     every_s: float = 0.1,
     max_nodes: int = 0,
+    deadbands: bool = True,
     trusted: str | None = None,
     user: str | None = None,
     password: str | None = None,
@@ -141,7 +142,7 @@ async def _main(
     if items:
         variables = dict(load(items, every_s))
     access = Access(tuple(policies or ()), Path(trusted) if trusted else None, user, password)
-    faults = Faults(max_nodes=max_nodes)
+    faults = Faults(max_nodes=max_nodes, deadbands=deadbands)
     async with serve(
         variables, port=port, every_s=every_s, faults=faults, access=access, shift=shift
     ) as plant:
@@ -171,6 +172,12 @@ async def _do(plant: Plant, held: dict[str, Any], trusted: str | None, command: 
         case {"delete": path}:
             plant.variables = {p: v for p, v in plant.variables.items() if p != path}
             await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
+        case {"skip": _}:
+            for subscription in plant.server.iserver.subscription_service.subscriptions.values():
+                subscription._notification_seq += 1
+        case {"end_sessions": _}:
+            for session in list(plant.server.iserver._external_sessions.values()):
+                await session.close_session(True)
         case {"trust": path}:
             assert trusted
             shutil.copy(path, Path(trusted) / f"{uuid4()}.der")

@@ -139,6 +139,44 @@ def test_a_deadband_leaves_out_what_is_within_it(tmp_path: Path, opcua: Running)
     asyncio.run(main())
 
 
+def test_the_server_itself_leaves_out_what_is_within_a_deadband(tmp_path: Path, opcua: Running) -> None:
+    tag = {"name": "x", "node": node("Still.Dead"), "deadband": 10, "scale": 2}
+
+    async def main() -> None:
+        found = source(opcua.url, tmp_path, tag)
+        taken = [sample.value for sample in await found.open()]
+        try:
+            for value in (14.0, 20.0):
+                opcua.tell(set="Still.Dead", to=value)
+                await asyncio.sleep(0.3)  # long enough for the server to send each
+            async with asyncio.timeout(5):
+                while 40.0 not in taken:
+                    taken += [sample.value for sample in await found.receive()]
+            assert set(taken) == {20.0, 40.0}
+        finally:
+            opcua.tell(set="Still.Dead", to=10.0)
+            await found.close()
+
+    asyncio.run(main())
+
+
+def test_a_deadband_holds_here_where_the_server_refuses_it(tmp_path: Path) -> None:
+    tag = {"name": "x", "node": node("Still.Dead"), "deadband": 5}
+
+    async def main() -> None:
+        with running(deadbands=False) as server:
+            async with collecting(tmp_path, spec(server.url, tag, COUNT)) as process:
+                await until(process.rows, "a value")
+                for value in (12.0, 20.0):
+                    server.tell(set="Still.Dead", to=value)
+                    after = len(process.rows())
+                    await until(lambda after=after: len(process.rows()) > after + 3, "sendings")  # type: ignore[misc]
+                assert [f["x"] for _, _, f, _ in process.rows() if "x" in f] == [10.0, 20.0]
+                assert process.rows("daq_quality") == []
+
+    asyncio.run(main())
+
+
 def test_a_bad_status_is_a_bad_reading_until_it_is_good_again(tmp_path: Path, opcua: Running) -> None:
     tag = {"name": "x", "node": node("Still.Double")}
 
