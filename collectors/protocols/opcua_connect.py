@@ -102,7 +102,9 @@ async def _connect(server: Server, home: Home, pki: Pki) -> Client:
         if server.security.policy != "None":
             await _secure(client, server, home, pki)
         await client.connect()
-    except AssertionError:  # how the driver takes a fault in place of a channel; it keeps the status to itself
+    except (
+        AssertionError
+    ):  # how the driver takes a fault in place of a channel; it keeps the status to itself
         raise LinkLostError(
             "SecureChannelRefused", f"cannot connect to {server.url}: it refuses a secure channel"
         ) from None

@@ -15,13 +15,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 from uuid import uuid4
 
-from collectors.simulate.opcua import Access, Faults, Plant, serve
+from collectors.simulate.opcua import Plant, serve
+from collectors.simulate.opcua_faults import Faults
 from collectors.simulate.opcua_plant import Variable, load
+from collectors.simulate.opcua_sessions import Access
 from tests.programs import npm_package, program
 
 NAMESPACE = "urn:daq:simulator"
@@ -104,7 +107,9 @@ def _node_opcua(**options: Any) -> Iterator[Running]:
 def _for_js(kind: str, value: Any) -> tuple[str, Any]:
     if kind == "ByteString":
         return kind, base64.b64encode(value).decode()
-    return kind, str(value) if kind == "UInt64" else "NaN" if value != value else value
+    if kind == "UInt64" or repr(value) == "nan":
+        return kind, "NaN" if kind == "Double" else str(value)
+    return kind, value
 
 
 @contextmanager
@@ -163,15 +168,18 @@ async def _do(plant: Plant, held: dict[str, Any], trusted: str | None, command: 
         case {"set": path, "to": value}:
             held[path] = value
         case {"bad": paths}:
-            plant.faults.bad = set(paths)
+            plant.faults = replace(plant.faults, bad=frozenset(paths))
         case {"retyped": paths}:
-            plant.faults.retyped = set(paths)
+            plant.faults = replace(plant.faults, retyped=frozenset(paths))
         case {"show": path}:
             plant.variables = {**plant.variables, path: _still(held, path)}
             await plant.add_nodes([path])
         case {"delete": path}:
             plant.variables = {p: v for p, v in plant.variables.items() if p != path}
             await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
+        case {"faults": faults}:
+            plant.faults = Faults(**faults)
+            return None
         case {"skip": _}:
             for subscription in plant.server.iserver.subscription_service.subscriptions.values():
                 subscription._notification_seq += 1
