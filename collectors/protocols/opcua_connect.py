@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from asyncua import Client, ua
@@ -31,6 +31,13 @@ SESSION_TIMEOUT_MS = 60_000
 CLOSE_WITHIN_S = 1.5
 CONNECT_TIMEOUTS = 2
 """Time-outs of one request that connecting may take in all."""
+
+_HIDING = {
+    security_policies.SecurityPolicyBasic256Sha256.URI,
+    security_policies.SecurityPolicyAes128Sha256RsaOaep.URI,
+    security_policies.SecurityPolicyAes256Sha256RsaPss.URI,
+}
+"""Policies that hide a password."""
 
 _UNTRUSTED_BY_SERVER = {
     "BadSecurityChecksFailed", "BadCertificateUntrusted", "BadCertificateInvalid",
@@ -65,7 +72,32 @@ def told(server: Server, what: str = "read") -> Iterator[None]:
         raise LinkLostError("BadAnswer", f"cannot {what} {server.url}: {why}") from error
 
 
-async def connect(server: Server, home: Home) -> Client:
+class Session(Client):  # type: ignore[misc]
+    """A client that hides a password if the server names any way to, not only where that is the first it names.
+
+    ``shows_password``: it went over the network as it is.
+    """
+
+    shows_password = False
+    _ways: Sequence[ua.UserTokenPolicy] = ()
+
+    async def create_session(self) -> ua.CreateSessionResult:
+        """Remember by which ways a user may identify."""
+        created = await super().create_session()
+        used = self.security_policy
+        self._ways = self.find_endpoint(created.ServerEndpoints, used.Mode, used.URI).UserIdentityTokens
+        return created
+
+    def server_policy(self, token_type: ua.UserTokenType) -> ua.UserTokenPolicy:
+        """The way that is taken."""
+        ways = [way for way in self._ways if way.TokenType == token_type and way.SecurityPolicyUri in _HIDING]
+        taken = ways[0] if ways else super().server_policy(token_type)
+        if token_type == ua.UserTokenType.UserName and taken.SecurityPolicyUri not in _HIDING:
+            self.shows_password = self.security_policy.Mode != ua.MessageSecurityMode.SignAndEncrypt
+        return taken
+
+
+async def connect(server: Server, home: Home) -> Session:
     """An open session. Raises LinkLostError."""
     pki = Pki(home.state.pki)
     try:
@@ -90,7 +122,7 @@ async def close(client: Client) -> None:
         client.disconnect_socket()
 
 
-async def _connect(server: Server, home: Home, pki: Pki) -> Client:
+async def _connect(server: Server, home: Home, pki: Pki) -> Session:
     client = _client(server)
     client.description = f"daq {home.node}"
     client.application_uri = f"urn:{home.node}:daq"
@@ -116,14 +148,14 @@ async def _connect(server: Server, home: Home, pki: Pki) -> Client:
     return client
 
 
-def _client(server: Server) -> Client:
-    client = Client(server.url, timeout=server.timeout_s, watchdog_intervall=server.timeout_s)
+def _client(server: Server) -> Session:
+    client = Session(server.url, timeout=server.timeout_s, watchdog_intervall=server.timeout_s)
     client.name = "daq"
     client.product_uri = "urn:daq"
     return client
 
 
-async def _secure(client: Client, server: Server, home: Home, pki: Pki) -> None:
+async def _secure(client: Session, server: Server, home: Home, pki: Pki) -> None:
     """Ask the server for its certificate, and use it if it is trusted."""
     wanted = server.security
     policy = getattr(security_policies, f"SecurityPolicy{wanted.policy}")

@@ -27,6 +27,8 @@ from collectors.simulate.opcua_plant import Variable, load
 from collectors.simulate.opcua_sessions import Access
 from tests.programs import npm_package, program
 
+Peer = Literal["asyncua", "node-opcua"]
+NODE_OPCUA = "2.182.2"
 NAMESPACE = "urn:daq:simulator"
 STILL: Mapping[str, tuple[str, Any]] = {
     "Still.Int": ("Int32", 5),
@@ -44,10 +46,6 @@ STILL: Mapping[str, tuple[str, Any]] = {
 }
 
 
-Peer = Literal["asyncua", "node-opcua"]
-NODE_OPCUA = "2.182.2"
-
-
 def node(path: str) -> str:
     """How a manifest names it."""
     return f"nsu={NAMESPACE};s={path}"
@@ -56,7 +54,8 @@ def node(path: str) -> str:
 class Running:
     """The process."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, peer: Peer, process: subprocess.Popen[str], port: int) -> None:
+        self.peer = peer
         self.process = process
         self.port = port
         self.namespace: int = 0
@@ -90,7 +89,7 @@ def running(peer: Peer = "asyncua", **options: Any) -> AbstractContextManager[Ru
 @contextmanager
 def _asyncua(**options: Any) -> Iterator[Running]:
     command = [sys.executable, "-m", "tests.collectors.opcua_server", json.dumps(options)]
-    with _spawned(command, os.environ) as server:
+    with _spawned("asyncua", command, os.environ) as server:
         yield server
 
 
@@ -100,7 +99,7 @@ def _node_opcua(**options: Any) -> Iterator[Running]:
     with TemporaryDirectory() as pki:
         told = {"pki": pki, "still": {path: _for_js(*held) for path, held in STILL.items()}, **options}
         command = [program("node"), str(script), json.dumps(told)]
-        with _spawned(command, {**os.environ, "NODE_PATH": str(modules)}) as server:
+        with _spawned("node-opcua", command, {**os.environ, "NODE_PATH": str(modules)}) as server:
             yield server
 
 
@@ -113,13 +112,13 @@ def _for_js(kind: str, value: Any) -> tuple[str, Any]:
 
 
 @contextmanager
-def _spawned(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Running]:
+def _spawned(peer: Peer, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Running]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout
         try:
-            server = Running(process, int(process.stdout.readline()))
+            server = Running(peer, process, int(process.stdout.readline()))
             server.namespace = server.tell(namespace=True)
             yield server
         finally:

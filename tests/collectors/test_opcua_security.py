@@ -14,6 +14,7 @@ from collectors.model import LinkLostError
 from collectors.protocols.opcua_pki import Pki, read_certificate
 from collectors.session import Sample
 from tests.collectors.opcua_server import Peer, Running, node, running
+from tests.collectors.relay import relayed
 from tests.collectors.running import collecting, until
 from tests.collectors.test_opcua_collecting import source, spec
 
@@ -144,6 +145,33 @@ def test_a_user_that_is_refused_is_told_without_the_password(
         assert caught.value.reason.startswith(reason)
 
     asyncio.run(main())
+
+
+def test_a_password_is_hidden_on_an_open_channel_where_the_server_can(
+    tmp_path: Path, guarded: Running, secret: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert not asyncio.run(password_is_seen(guarded, tmp_path, secret))
+    assert "password" not in caplog.text
+
+
+def test_a_password_that_cannot_be_hidden_is_warned_of_once(
+    tmp_path: Path, secret: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(user="daq", password=PASSWORD, policies=["NoSecurity"]) as server:
+        assert asyncio.run(password_is_seen(server, tmp_path, secret))
+    assert caplog.text.count("the password went over the network as it is") == 1
+    assert PASSWORD not in caplog.text
+
+
+async def password_is_seen(server: Running, root: Path, user: dict[str, Any]) -> bool:
+    """Whether it goes over an open channel as it is, in two sessions of one collector."""
+    async with relayed(server.port) as relay:
+        found = source(f"opc.tcp://127.0.0.1:{relay.port}", root, TAG, user=user)
+        for _ in range(2):
+            (sample,) = await found.open()
+            assert sample.value == 5
+            await found.close()
+        return PASSWORD.encode() in relay.asked
 
 
 def test_an_endpoint_that_the_server_has_not_is_told_with_those_it_has(tmp_path: Path) -> None:
