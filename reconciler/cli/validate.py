@@ -41,7 +41,8 @@ def validate(
     found = _read(options, paths)
     for wrong in found.errors:
         typer.echo(str(wrong))
-    for warning in desired.shared_addresses(found.manifests):
+    warnings = (*desired.shared_addresses(found.manifests), *desired.open_passwords(found.manifests))
+    for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
     if nodes:
         _place(found, nodes)

@@ -5,6 +5,7 @@ const path = require("node:path");
 const readline = require("node:readline");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 const { LocalizedText } = require("node-opcua-data-model");
+const { resolveNodeId } = require("node-opcua-nodeid");
 const { OPCUAServer } = require("node-opcua-server");
 const { MessageSecurityMode, SecurityPolicy } = require("node-opcua-secure-channel");
 const { StatusCodes } = require("node-opcua-status-code");
@@ -20,6 +21,7 @@ const types = Object.fromEntries(Object.entries(options.still).map(([at, [type]]
 const faults = { bad: [], retyped: [] };
 const nodes = {};
 
+const special = { nan: NaN, "-inf": -Infinity };
 const wide = (value) => [Number(BigInt(value) >> 32n), Number(BigInt(value) & 0xffffffffn)];
 
 function variant(at, value) {
@@ -27,7 +29,10 @@ function variant(at, value) {
   if (type === "Int64" || type === "UInt64") return new Variant({ dataType: DataType[type], arrayType: VariantArrayType.Scalar, value: wide(value) });
   if (type === "LocalizedText") value = new LocalizedText({ text: value });
   if (type === "ByteString") value = Buffer.from(value, "base64");
-  if (value === "NaN") value = NaN;
+  if (type === "DateTime") value = new Date(value);
+  if (type === "NodeId") value = resolveNodeId(value);
+  if (type === "StatusCode") value = StatusCodes.Bad;
+  if (type === "Float" || type === "Double") value = special[value] ?? value;
   const arrayType = Array.isArray(value) ? VariantArrayType.Array : VariantArrayType.Scalar;
   return new Variant({ dataType: DataType[type], arrayType, value });
 }

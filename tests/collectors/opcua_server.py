@@ -16,10 +16,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+from asyncua import ua
 
 from collectors.simulate.opcua import Plant, serve
 from collectors.simulate.opcua_faults import Faults
@@ -42,6 +46,13 @@ STILL: Mapping[str, tuple[str, Any]] = {
     "Still.Bytes": ("ByteString", b"\x00\xff"),
     "Still.Local": ("LocalizedText", "Öl"),
     "Still.Array": ("Double", [1.0, 2.0]),
+    "Still.Infinite": ("Float", float("-inf")),
+    "Still.Lines": ("String", "two\nlines"),
+    "Still.Since": ("DateTime", "2026-01-02T03:04:05.678Z"),
+    "Still.Id": ("Guid", "09087e75-8e5e-499b-954f-f2a9603db28a"),
+    "Still.Node": ("NodeId", "i=2258"),
+    "Still.Status": ("StatusCode", 0x80000000),
+    "Still.Empty": ("Double", []),
     "Still.Dead": ("Double", 10.0),
 }
 
@@ -103,12 +114,19 @@ def _node_opcua(**options: Any) -> Iterator[Running]:
             yield server
 
 
+_MADE = {
+    "DateTime": datetime.fromisoformat,
+    "Guid": UUID,
+    "NodeId": ua.NodeId.from_string,
+    "StatusCode": ua.StatusCode,
+}
+
+
 def _for_js(kind: str, value: Any) -> tuple[str, Any]:
     if kind == "ByteString":
         return kind, base64.b64encode(value).decode()
-    if kind == "UInt64" or repr(value) == "nan":
-        return kind, "NaN" if kind == "Double" else str(value)
-    return kind, value
+    is_special = kind == "UInt64" or (isinstance(value, float) and not isfinite(value))
+    return kind, str(value) if is_special else value
 
 
 @contextmanager
@@ -159,7 +177,8 @@ async def _main(
 
 
 def _still(held: dict[str, Any], path: str) -> Variable:
-    return Variable(STILL[path][0], lambda _: held[path])
+    kind = STILL[path][0]
+    return Variable(kind, lambda _: _MADE[kind](held[path]) if kind in _MADE else held[path])
 
 
 async def _do(plant: Plant, held: dict[str, Any], trusted: str | None, command: dict[str, Any]) -> Any:

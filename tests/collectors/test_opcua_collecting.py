@@ -21,7 +21,8 @@ pytestmark = pytest.mark.e2e
 
 TRUTH = {
     "Int": 5, "Byte": 200, "Float": 1.5, "Double": 0.1, "Bool": True, "Text": "齿轮 a=b,c", "Local": "Öl",
-    "Dead": 10.0,
+    "Dead": 10.0, "Lines": "two lines", "Since": "2026-01-02T03:04:05.678000+00:00",
+    "Id": "09087e75-8e5e-499b-954f-f2a9603db28a",
 }  # fmt: skip
 COUNT = {"name": "count", "node": node("Moving.Count")}
 
@@ -61,12 +62,13 @@ def test_every_type_reaches_the_outbox_and_what_is_none_says_why(
 
     async def main() -> None:
         async with collecting(tmp_path, spec(opcua.url, *tags, mode=mode)) as running:
-            await until(lambda: len(running.rows("daq_quality")) >= 7, "every quality")
+            await until(lambda: len(running.rows("daq_quality")) >= 11, "every quality")
             await until(lambda: "Dead" in {k for _, _, f, _ in running.rows() for k in f}, "every value")
             stored = {k: v for _, _, fields, _ in running.rows() for k, v in fields.items()}
             assert stored == {**TRUTH, "by_path": 5, "scaled": 0.5}
             assert {t["tag"]: f["reason"] for _, t, f, _ in running.rows("daq_quality")} == {
                 "Big": "OutOfRange", "Nan": "NotANumber", "Array": "NoScalar", "Bytes": "UnsupportedType",
+                "Infinite": "Infinite", "Node": "UnsupportedType", "Status": "UnsupportedType", "Empty": "NoScalar",
                 "nowhere": "BadNoMatch", "unknown": "BadNodeIdUnknown", "elsewhere": "NamespaceUnknown",
             }  # fmt: skip
             report = running.report()

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.collectors.opcua_server import Running, running
+from collectors.model import LinkLostError
+from tests.collectors.opcua_server import STILL, Running, node, running
+from tests.collectors.relay import relayed
 from tests.collectors.running import collecting, until
-from tests.collectors.test_opcua_collecting import spec
+from tests.collectors.test_opcua_collecting import COUNT, source, spec
 
 pytestmark = pytest.mark.e2e
 
@@ -66,5 +70,40 @@ def test_a_slow_link_is_none_that_is_lost(tmp_path: Path, simulated: Running, fa
             assert report and report.devices[0].errors == 0
         finally:
             simulated.tell(faults={})
+
+    asyncio.run(main())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 7)), min_size=1, max_size=8))
+def test_an_answer_with_wrong_bits_ends_in_a_lost_link_at_worst(
+    tmp_path: Path, simulated: Running, flips: list[tuple[int, int]]
+) -> None:
+    """Over an open channel no checksum tells a wrong value; but nothing may end the collector."""
+    tags = [COUNT, *({"name": path.partition(".")[2], "node": node(path)} for path in STILL)]
+
+    async def main() -> None:
+        async with relayed(simulated.port) as relay:
+            found = source(f"opc.tcp://127.0.0.1:{relay.port}", tmp_path, *tags, timeout="200ms")
+            passed = 0
+
+            def change(data: bytes) -> bytes:
+                nonlocal passed
+                changed = bytearray(data)
+                for at, bit in flips:
+                    if passed <= at < passed + len(data):
+                        changed[at - passed] ^= 1 << bit
+                passed += len(data)
+                return bytes(changed)
+
+            relay.change = change
+            try:
+                await found.open()
+                await found.receive()
+                await found.read()
+            except LinkLostError as error:
+                assert str(error).startswith("cannot ")
+            finally:
+                await found.close()
 
     asyncio.run(main())
