@@ -21,10 +21,18 @@ class Front(Listener[F]):
         self._size_of = size_of
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.target is None:
+        try:
+            if self.target is not None:
+                await self._connect(self.target, reader, writer)
+        except ConnectionError:
+            pass  # nobody is there
+        finally:
             writer.transport.abort()
-            return
-        there, upstream = await asyncio.open_connection(*self.target)
+
+    async def _connect(
+        self, target: tuple[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        there, upstream = await asyncio.open_connection(*target)
         asking = asyncio.create_task(self._ask(reader, upstream))
         answering = asyncio.create_task(self._answer(there, writer))
         try:
@@ -34,7 +42,6 @@ class Front(Listener[F]):
             answering.cancel()
             await asyncio.gather(asking, answering, return_exceptions=True)
             upstream.transport.abort()
-            writer.transport.abort()
 
     @staticmethod
     async def _ask(reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:

@@ -23,7 +23,11 @@ class Relay:
         task.add_done_callback(self.connections.discard)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, upstream = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there, upstream = await asyncio.open_connection("127.0.0.1", self._target)
+        except BaseException:
+            writer.transport.abort()
+            raise
 
         async def ask() -> None:
             while data := await reader.read(65536):

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from collectors.contract import EXIT_STOPPED, StateDir
+from collectors.follow import SessionLoop
 from collectors.protocols.opcua_session import ServerSource
+from collectors.readings import Readings
+from collectors.schedule import Slots
 from collectors.session import Home
 from collectors.spec import parse
+from collectors.unit import Unit
 from tests.collectors.opcua_server import STILL, Peer, Running, node, running
 from tests.collectors.running import collecting, collector, until
 
@@ -25,6 +29,7 @@ TRUTH = {
     "Id": "09087e75-8e5e-499b-954f-f2a9603db28a",
 }  # fmt: skip
 COUNT = {"name": "count", "node": node("Moving.Count")}
+TAGS = [COUNT, {"name": "x", "node": node("Still.Int")}]
 
 
 def spec(url: str, *tags: dict[str, Any], interval: str = "5s", **device: Any) -> dict[str, Any]:
@@ -252,25 +257,34 @@ def test_no_call_holds_more_nodes_than_the_server_takes(tmp_path: Path, mode: st
     asyncio.run(main())
 
 
-def test_a_node_that_appears_later_is_found_when_it_is_asked_for_again(tmp_path: Path) -> None:
-    tags = [COUNT, {"name": "x", "node": node("Still.Int")}]
+@pytest.mark.parametrize("mode", ["subscribe", "poll"])
+def test_what_the_server_refuses_is_asked_for_again_after_a_while(tmp_path: Path, mode: str) -> None:
+    """By a collector that waits 0.2 s where others wait ten minutes."""
+    parsed = parse("press", spec("opc.tcp://nowhere", *TAGS))
+    emitted: list[str] = []
 
     async def main() -> None:
-        with running(hidden=["Still.Int"]) as server:
-            found = source(server.url, tmp_path, *tags)
-            try:
-                first = {s.tag: s.value for s in await found.open()}
-                assert isinstance(first[0], int)
-                assert {i: r.reason for i, r in found.refused.items()} == {1: "BadNodeIdUnknown"}
-                server.tell(show="Still.Int")
-                assert [(s.tag, s.value) for s in await found.retry()] == [(1, 5)]
-                assert found.refused == {}
-                server.tell(set="Still.Int", to=6)
-                async with asyncio.timeout(5):
-                    while (1, 6) not in [(s.tag, s.value) for s in await found.receive()]:
-                        pass
-            finally:
-                await found.close()
+        with running("node-opcua", hidden=["Still.Int"]) as server:
+            found = source(server.url, tmp_path, *TAGS, mode=mode)
+            readings = Readings(parsed, parsed.devices[0], lambda line, _: emitted.append(line), 0.0)
+            unit = Unit(parsed.devices[0], readings, lambda: None)
+            stop = asyncio.Event()
+            loop = asyncio.create_task(
+                SessionLoop(found, unit, Slots.of("press", 100), check_every_s=0.2).run(stop)
+            )
+            await until(
+                lambda: [(q.tag, q.reason) for q in unit.quarantined] == [("x", "BadNodeIdUnknown")],
+                "refused",
+            )
+            await until(lambda: sum(" count=" in line for line in emitted) > 10, "the other one goes on")
+            sessions = server.tell(sessions=True)
+            server.tell(show="Still.Int")
+            await until(lambda: any(" x=5i" in line for line in emitted), "a value")
+            server.tell(set="Still.Int", to=6)
+            await until(lambda: any(" x=6i" in line for line in emitted), "another one")
+            assert unit.quarantined == () and server.tell(sessions=True) == sessions == 1
+            stop.set()
+            await loop
 
     asyncio.run(main())
 

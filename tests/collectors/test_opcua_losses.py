@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from collectors.model import Bad
-from tests.collectors.opcua_server import Peer, Running, node, running
+from tests.collectors.opcua_server import Peer, Running, running
 from tests.collectors.running import collecting, until
-from tests.collectors.test_opcua_collecting import COUNT, source, spec
+from tests.collectors.test_opcua_collecting import TAGS, source, spec
 
 pytestmark = pytest.mark.e2e
 
 BACK_WITHIN_S = 10.0
-TAGS = [COUNT, {"name": "x", "node": node("Still.Int")}]
 
 
 @pytest.mark.parametrize(
