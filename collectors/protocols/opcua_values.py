@@ -34,6 +34,8 @@ _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 _LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """Nanoseconds since 1970 fit 64 bit until then; what lies outside is a clock that was never set."""
 
+_PLAIN = (bool, int, float, str)
+_NUMBERS = (int, float)
 _INTEGERS = {
     "int16": (-(2**15), 2**15 - 1), "uint16": (0, 2**16 - 1), "int32": (-(2**31), 2**31 - 1),
     "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1),
@@ -92,13 +94,13 @@ class Reader:
             return NOT_TEXT
         self._kept = kind
         found = _as_wanted(wanted, plain) if wanted else plain
-        if isinstance(found, int | float) and not isinstance(found, bool):
+        if isinstance(found, _NUMBERS) and not isinstance(found, bool):
             return number(self._tag, found)
         return found
 
 
 def _plain(raw: object) -> bool | int | float | str | None:
-    if isinstance(raw, bool | int | float | str):
+    if isinstance(raw, _PLAIN):
         return raw
     if isinstance(raw, ua.LocalizedText):
         return raw.Text or ""

@@ -22,6 +22,12 @@ class Relay:
         self.connections.add(task)
         task.add_done_callback(self.connections.discard)
 
+    async def cut(self) -> None:
+        """Close every connection, at both ends."""
+        for connection in (cut := set(self.connections)):
+            connection.cancel()
+        await asyncio.gather(*cut, return_exceptions=True)
+
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, upstream = await asyncio.open_connection("127.0.0.1", self._target)
@@ -58,6 +64,4 @@ async def relayed(target: int) -> AsyncIterator[Relay]:
     async with await asyncio.start_server(relay.accept, "127.0.0.1", 0) as server:
         relay.port = server.sockets[0].getsockname()[1]
         yield relay
-        for connection in relay.connections:
-            connection.cancel()
-        await asyncio.gather(*relay.connections, return_exceptions=True)
+        await relay.cut()
