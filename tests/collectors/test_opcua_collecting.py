@@ -12,6 +12,8 @@ import pytest
 
 from collectors.contract import EXIT_STOPPED, StateDir
 from collectors.follow import SessionLoop
+from collectors.protocols.opcua import Server
+from collectors.protocols.opcua_browse import Found, browse
 from collectors.protocols.opcua_session import ServerSource
 from collectors.readings import Readings
 from collectors.schedule import Slots
@@ -287,6 +289,26 @@ def test_what_the_server_refuses_is_asked_for_again_after_a_while(tmp_path: Path
             await loop
 
     asyncio.run(main())
+
+
+def test_browsing_finds_every_node_with_its_type_and_value(tmp_path: Path, opcua: Running) -> None:
+    (server,) = parse("press", spec(opcua.url)).devices
+    assert isinstance(server, Server)
+
+    async def main() -> dict[str, Found]:
+        home = Home(StateDir(tmp_path), tmp_path, "node-1")
+        return {one.node: one async for one in browse(server, home, node("Plant"), 5)}
+
+    found = asyncio.run(main())
+    variables = {*STILL, "Moving.Count"}
+    assert {n for n, one in found.items() if one.is_variable} == {node(path) for path in variables}
+    assert {n for n, one in found.items() if not one.is_variable} == {node("Still"), node("Moving")}
+    shown = {path: (found[node(path)].type, found[node(path)].value) for path in STILL}
+    assert shown["Still.Array"] == ("Double[]", "[1, 2]")
+    assert shown["Still.Big"] == ("UInt64", "18446744073709551615")
+    assert shown["Still.Local"] == ("LocalizedText", "Öl")
+    assert shown["Still.Since"] == ("DateTime", "2026-01-02T03:04:05.678000+00:00")
+    assert found[node("Still.Int")].path == ("Still", "Int")
 
 
 def test_stopping_closes_the_session(tmp_path: Path, opcua: Running) -> None:
