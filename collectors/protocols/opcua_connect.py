@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from asyncua import Client, ua
 from asyncua.crypto import security_policies
@@ -97,12 +97,25 @@ class Session(Client):  # type: ignore[misc]
         return taken
 
 
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """``asyncio.timeout``, which takes the driver's own kind of cancellation (with a result) for one from outside."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if limit.expired() and task is not None and not task.cancelling():
+            raise TimeoutError from None
+        raise
+
+
 async def connect(server: Server, home: Home) -> Session:
     """An open session. Raises LinkLostError."""
     pki = Pki(home.state.pki)
     try:
         with told(server, "connect to"):
-            async with asyncio.timeout(CONNECT_TIMEOUTS * server.timeout_s):
+            async with within(CONNECT_TIMEOUTS * server.timeout_s):
                 return await _connect(server, home, pki)
     except LinkLostError as error:
         if server.security.policy != "None" and error.reason in _UNTRUSTED_BY_SERVER:
@@ -114,7 +127,7 @@ async def connect(server: Server, home: Home) -> Session:
 async def close(client: Client) -> None:
     """End a session, as far as the server answers."""
     try:
-        async with asyncio.timeout(CLOSE_WITHIN_S):
+        async with within(CLOSE_WITHIN_S):
             await client.disconnect()
     except (OSError, UaError, TimeoutError):
         pass  # it is gone: nothing left to close but the socket
