@@ -46,7 +46,7 @@ def below_plant(namespace: int, *names: str) -> str:
 
 def source(url: str, root: Path, *tags: dict[str, Any], **device: Any) -> ServerSource:
     """The protocol alone, in this process."""
-    (server,) = parse("press", spec(url, *tags, **device)).devices
+    (server,) = parse("press", spec(url, *tags, **{"timeout": "5s", **device})).devices
     from collectors.protocols import opcua
 
     found = opcua.source(server, Home(StateDir(root), root, "node-1"))
