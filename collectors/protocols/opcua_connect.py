@@ -129,7 +129,7 @@ async def close(client: Client) -> None:
     try:
         async with within(CLOSE_WITHIN_S):
             await client.disconnect()
-    except (OSError, UaError, TimeoutError):
+    except (OSError, UaError, TimeoutError, *_UNREADABLE):
         pass  # it is gone: nothing left to close but the socket
     finally:
         client.disconnect_socket()
