@@ -105,8 +105,8 @@ def test_a_value_that_never_changes_is_not_stale(tmp_path: Path, opcua: Running)
     tag = {"name": "x", "node": node("Still.Int")}
 
     async def main() -> None:
-        async with collecting(tmp_path, spec(opcua.url, tag, COUNT, interval="100ms")) as running:
-            await until(lambda: len(running.rows()) > 12, "much more than three intervals")
+        async with collecting(tmp_path, spec(opcua.url, tag, COUNT, interval="500ms")) as running:
+            await until(lambda: len(running.rows()) > 22, "more than three intervals", 30.0)
             assert [q for q, _ in running.qualities("x")] in (
                 [],
                 ["stale", "good"],
