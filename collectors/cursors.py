@@ -1,32 +1,60 @@
 """How far a sink has got in each outbox: one database per sink, written by that sink's sender alone.
 
-A cursor is bound to the uuid of its outbox, so a recreated outbox begins at its first row. Position and
-counters move in one transaction per acknowledgement, on disk before it returns: the collector deletes
-what the position has passed, and a position that a power cut took back would never be reached again.
+A sender settles rows from both ends of an outbox (sender.py says why), several requests at a time. So a
+:class:`Cursor` is a position, up to which all is settled, and the ranges behind it that are settled already
+or on their way; ranges grow together, and into the position, as what lies between is settled.
+
+A cursor is bound to the uuid of its outbox, so a recreated outbox begins at its first row. Position, ranges
+and counters move in one transaction per acknowledgement, on disk before it returns: the collector deletes
+what the position has passed, and a position that a power cut took back would never be reached again. The
+same transaction keeps the ledger: points delivered, by collector and hour of their timestamps, which is
+what ``daq audit`` compares with the sink.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from collectors.contract import StateDir
 from collectors.wal import connect, transaction
 
+HOUR_NS = 3600 * 10**9
+LEDGER_HOURS = 40 * 24
+"""How long delivered points are remembered by hour."""
+
+LAST = 2**63 - 1
+"""Behind every row there will ever be."""
+
+Rows = tuple[int, int]
+"""The ids of a first and a last row, and all between them."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors(
   uuid TEXT PRIMARY KEY, collector TEXT NOT NULL, position INTEGER NOT NULL DEFAULT 0,
-  delivered INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
-  flight_first INTEGER NOT NULL DEFAULT 0, flight_last INTEGER NOT NULL DEFAULT 0
+  delivered INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger(
+  collector TEXT, hour INTEGER, points INTEGER NOT NULL, PRIMARY KEY (collector, hour)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replayed(letter TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ranges(
+  uuid TEXT, first INTEGER, last INTEGER NOT NULL, settled INTEGER NOT NULL, PRIMARY KEY (uuid, first)
 ) WITHOUT ROWID
 """
+_GET = """
+SELECT position, delivered, rejected, first, last, settled FROM cursors LEFT JOIN ranges USING (uuid)
+WHERE uuid = ? ORDER BY first
+"""
+_RANGE = "INSERT INTO ranges VALUES (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Rows up to `position` are settled; rows `flight_first` to `flight_last` are being sent (0 and 0: none).
+    """Rows up to `position` and those in the ranges `ahead` are settled; `flights` are being sent.
 
     `delivered` and `rejected` count points.
     """
@@ -34,12 +62,57 @@ class Cursor:
     position: int = 0
     delivered: int = 0
     rejected: int = 0
-    flight_first: int = 0
-    flight_last: int = 0
+    ahead: tuple[Rows, ...] = ()
+    flights: tuple[Rows, ...] = ()
+
+    def passed(self, row: int) -> bool:
+        """Whether the row is settled."""
+        return row <= self.position or any(first <= row <= last for first, last in self.ahead)
 
     def sending(self, row: int) -> bool:
         """Whether the row is on its way to the sink."""
-        return self.flight_first <= row <= self.flight_last
+        return any(first <= row <= last for first, last in self.flights)
+
+    @property
+    def seen(self) -> int:
+        """The newest row that was ever taken."""
+        return max([self.position, *(last for _, last in (*self.ahead, *self.flights))])
+
+    def gaps(self) -> list[Rows]:
+        """What is neither settled nor on its way, oldest first; the last gap has no end."""
+        found, after = [], self.position
+        for first, last in sorted((*self.ahead, *self.flights)):
+            if first > after + 1:
+                found.append((after + 1, first - 1))
+            after = max(after, last)
+        return [*found, (after + 1, LAST)]
+
+    def take_off(self, rows: Iterable[Rows]) -> Cursor:
+        """The same with `rows` on their way."""
+        return replace(self, flights=(*self.flights, *rows))
+
+    def settle(self, rows: Iterable[Rows], delivered: int, rejected: int) -> Cursor:
+        """The same with `rows`, that were on their way, settled."""
+        landed = set(rows)
+        position, ahead = self.position, list[Rows]()
+        for first, last in sorted((*self.ahead, *landed)):
+            if first <= position + 1:
+                position = max(position, last)
+            elif ahead and first <= ahead[-1][1] + 1:
+                ahead[-1] = ahead[-1][0], max(last, ahead[-1][1])
+            else:
+                ahead.append((first, last))
+        flights = tuple(f for f in self.flights if f not in landed)
+        return Cursor(position, self.delivered + delivered, self.rejected + rejected, tuple(ahead), flights)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of rows of one outbox: points `rejected`, and delivered by hour since the epoch."""
+
+    rows: Sequence[Rows]
+    rejected: int = 0
+    delivered: Mapping[int, int] = field(default_factory=dict)
 
 
 def read_cursor(state: StateDir, sink: str, uuid: str) -> Cursor:
@@ -52,7 +125,7 @@ def read_cursor(state: StateDir, sink: str, uuid: str) -> Cursor:
         return Cursor()
     db = connect(path, write=False)
     try:
-        table = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone()
+        table = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ranges'").fetchone()
         return (_get(db, uuid) if table else None) or Cursor()
     finally:
         db.close()
@@ -63,37 +136,79 @@ class Cursors:
 
     def __init__(self, state: StateDir, sink: str) -> None:
         self._db = connect(state.cursors(sink), write=True)
-        self._db.execute(_SCHEMA)
+        for statement in _SCHEMA.split(";\n"):
+            self._db.execute(statement)
+        self._known: dict[str, Cursor] = {}
+        self._left_over: dict[str, Sequence[Rows]] = {}
 
     def get(self, uuid: str) -> Cursor:
         """Where this sink stands in the outbox `uuid`."""
-        return _get(self._db, uuid) or Cursor()
+        if uuid not in self._known:
+            self._known[uuid] = cursor = _get(self._db, uuid) or Cursor()
+            self._left_over[uuid] = cursor.flights
+        return self._known[uuid]
 
-    def take_off(self, uuids: Mapping[str, tuple[str, int, int]]) -> None:
-        """Commit what is about to be sent: by outbox uuid its collector, first and last row.
+    def left_over(self, uuid: str) -> Sequence[Rows]:
+        """Rows that a sender before this one left on their way, at the first call."""
+        self.get(uuid)
+        return self._left_over.pop(uuid, ())
+
+    def take_off(self, rows: Mapping[str, tuple[str, Sequence[Rows]]]) -> None:
+        """Commit what is about to be sent: by outbox uuid its collector and rows.
 
         Not synced: after a power cut nothing is on its way.
         """
         self._db.execute("PRAGMA synchronous = NORMAL")
         with transaction(self._db):
-            for uuid, (collector, first, last) in uuids.items():
-                self._db.execute("DELETE FROM cursors WHERE collector = ? AND uuid <> ?", (collector, uuid))
-                self._db.execute(
-                    "INSERT INTO cursors(uuid, collector, flight_first, flight_last) VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT DO UPDATE SET flight_first = excluded.flight_first,"
-                    " flight_last = excluded.flight_last",
-                    (uuid, collector, first, last),
-                )
+            for uuid, (collector, taken) in rows.items():
+                self._forget_others(collector, uuid)
+                cursor = self.get(uuid)
+                new = [rows for rows in taken if rows not in cursor.flights]
+                self._db.executemany(_RANGE, [(uuid, *rows, 0) for rows in new])
+                self._known[uuid] = cursor.take_off(new)
 
-    def acknowledge(self, points: Mapping[str, tuple[int, int]]) -> None:
-        """Commit, synced, that all in flight is settled: by outbox uuid points delivered and rejected."""
+    def put_back(self, rows: Mapping[str, Sequence[Rows]]) -> None:
+        """Commit that these are not on their way any more, nothing of them having been taken."""
+        with transaction(self._db):
+            for uuid, taken in rows.items():
+                cursor = self.get(uuid)
+                left = tuple(f for f in cursor.flights if f not in set(taken))
+                self._put(uuid, replace(cursor, flights=left))
+
+    def acknowledge(self, settled: Mapping[str, Settled]) -> None:
+        """Commit, synced, what became of rows that were on their way, by outbox uuid."""
         self._db.execute("PRAGMA synchronous = FULL")
         with transaction(self._db):
-            self._db.executemany(
-                "UPDATE cursors SET position = flight_last, flight_first = 0, flight_last = 0,"
-                " delivered = delivered + ?, rejected = rejected + ? WHERE uuid = ?",
-                [(delivered, rejected, uuid) for uuid, (delivered, rejected) in points.items()],
-            )
+            for uuid, part in settled.items():
+                delivered = sum(part.delivered.values())
+                self._put(uuid, self.get(uuid).settle(part.rows, delivered, part.rejected))
+                self._enter(uuid, part.delivered)
+
+    def replayed(self, letters: Iterable[tuple[str, str, int, int]]) -> None:
+        """Commit, synced, that dead letters were delivered after all: id, outbox uuid, hour and points of each.
+
+        They are remembered until :meth:`forget_replayed`, so that none is counted twice.
+        """
+        self._db.execute("PRAGMA synchronous = FULL")
+        with transaction(self._db):
+            for letter, uuid, hour, points in letters:
+                added = self._db.execute("INSERT OR IGNORE INTO replayed VALUES (?)", (letter,)).rowcount
+                cursor = self.get(uuid)
+                moved = min(points, cursor.rejected)
+                if added and moved:
+                    self._put(
+                        uuid,
+                        replace(cursor, delivered=cursor.delivered + moved, rejected=cursor.rejected - moved),
+                    )
+                    self._enter(uuid, {hour: moved})
+
+    def already_replayed(self) -> set[str]:
+        """The letters that were delivered, and perhaps still stand in their file."""
+        return {letter for (letter,) in self._db.execute("SELECT letter FROM replayed")}
+
+    def forget_replayed(self) -> None:
+        """Their file holds none of them any more."""
+        self._db.execute("DELETE FROM replayed")
 
     def close(self) -> None:
         """Release the database."""
@@ -105,9 +220,51 @@ class Cursors:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _put(self, uuid: str, cursor: Cursor) -> None:
+        self._db.execute(
+            "UPDATE cursors SET position = ?, delivered = ?, rejected = ? WHERE uuid = ?",
+            (cursor.position, cursor.delivered, cursor.rejected, uuid),
+        )
+        self._db.execute("DELETE FROM ranges WHERE uuid = ?", (uuid,))
+        self._db.executemany(_RANGE, [(uuid, *rows, 1) for rows in cursor.ahead])
+        self._db.executemany(_RANGE, [(uuid, *rows, 0) for rows in cursor.flights])
+        self._known[uuid] = cursor
+
+    def _enter(self, uuid: str, points: Mapping[int, int]) -> None:
+        oldest = time.time_ns() // HOUR_NS - LEDGER_HOURS
+        self._db.executemany(
+            "INSERT INTO ledger SELECT collector, ?, ? FROM cursors WHERE uuid = ? "
+            "ON CONFLICT DO UPDATE SET points = points + excluded.points",
+            [(hour, n, uuid) for hour, n in points.items()],
+        )
+        self._db.execute(
+            "DELETE FROM ledger WHERE collector = (SELECT collector FROM cursors WHERE uuid = ?) AND hour < ?",
+            (uuid, oldest),
+        )
+
+    def _forget_others(self, collector: str, uuid: str) -> None:
+        """A collector has one outbox; the cursors of those before it are of no use."""
+        if not self._db.execute(
+            "INSERT OR IGNORE INTO cursors(uuid, collector) VALUES (?, ?)", (uuid, collector)
+        ).rowcount:
+            return
+        gone = self._db.execute(
+            "SELECT uuid FROM cursors WHERE collector = ? AND uuid <> ?", (collector, uuid)
+        ).fetchall()
+        self._db.executemany("DELETE FROM ranges WHERE uuid = ?", gone)
+        self._db.executemany("DELETE FROM cursors WHERE uuid = ?", gone)
+
 
 def _get(db: sqlite3.Connection, uuid: str) -> Cursor | None:
-    row = db.execute(
-        "SELECT position, delivered, rejected, flight_first, flight_last FROM cursors WHERE uuid = ?", (uuid,)
-    ).fetchone()
-    return Cursor(*row) if row else None
+    rows = db.execute(_GET, (uuid,)).fetchall()
+    if not rows:
+        return None
+    position, delivered, rejected, *_ = rows[0]
+    ranges = [row[3:] for row in rows if row[3] is not None]
+    return Cursor(
+        position,
+        delivered,
+        rejected,
+        ahead=tuple((first, last) for first, last, settled in ranges if settled),
+        flights=tuple((first, last) for first, last, settled in ranges if not settled),
+    )

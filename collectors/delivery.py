@@ -1,35 +1,43 @@
 """What a sender does with a sink's answers: one batch, until every line of it is stored or refused for good.
 
-| answer       | what follows                                                                    |
-| ------------ | ------------------------------------------------------------------------------- |
-| taken        | settled; lines the server itself dropped count as rejected                      |
-| retry        | the same again after max(Retry-After, back-off 0.25 s x2 to 5 s), without end   |
-| hold         | the same again every 60 s, or as soon as the secret changes                     |
-| too large    | halves                                                                          |
-| malformed    | halves, down to the line at fault, which becomes a dead letter                  |
+| answer    | what follows                                                                         |
+| --------- | ------------------------------------------------------------------------------------ |
+| taken     | settled                                                                              |
+| in part   | the lines the server dropped are found by halving, and refused                       |
+| retry     | the same again after max(Retry-After, back-off 0.25 s x2 to 5 s), without end        |
+| hold      | the same again every 60 s, or as soon as the secret changes                          |
+| failing   | as retry, five times; then halves, as it may be a line that brings the server down   |
+| too large | halves                                                                               |
+| malformed | halves                                                                               |
 
-Replays and halves overwrite what is already stored: timestamps were fixed before the outbox.
+Halves lead to the lines at fault. But a line is condemned only if the sink has taken others of its batch, or
+has itself said that it stored the rest: a server that refuses everything is at fault itself, and its batch
+is put back and tried again, with what has come in since.
+
+What one request is told to wait for holds for all. Replays and halves overwrite what is already stored:
+timestamps were fixed before the outbox.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import time
-from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from collectors.contract import Trouble
 from collectors.feed import Chunk
-from collectors.lines import parse
+from collectors.hours import fields
+from collectors.letters import Letter
 from collectors.sinks import Result, Sink, SinkError
 
 FIRST_DELAY_S, MAX_DELAY_S = 0.25, 5.0
 HOLD_S = 60.0
 LOOK_FOR_SECRET_S = 0.5
+ATTEMPTS = 5
+"""At a batch that the server fails at, before it is divided."""
+
+Piece = Sequence[Chunk]
 
 
 class Delivery:
@@ -38,139 +46,128 @@ class Delivery:
     def __init__(
         self,
         sink: Sink,
-        dead_letters: Path,
         stop: asyncio.Event,
         log: logging.Logger,
         on_trouble: Callable[[Trouble | None], None],
     ) -> None:
         self._sink = sink
-        self._dead_letters = dead_letters
         self._stop = stop
         self._log = log
         self._on_trouble = on_trouble
         self._trouble: Trouble | None = None
+        self._delay_s = FIRST_DELAY_S
+        self._quiet_until = 0.0
+        self._watch_secret = False
 
-    async def deliver(self, batch: list[Chunk]) -> Counter[str] | None:
-        """Points rejected by outbox uuid, once all the rest is stored; None where asked to stop before.
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
 
-        Raises OSError when a dead letter cannot be written.
+    async def deliver(self, batch: Piece) -> list[Letter] | None:
+        """The lines refused for good, once all the rest is stored.
+
+        None where the batch stays undelivered: asked to stop, or nothing of it was taken.
         """
-        rejected: Counter[str] = Counter()
-        pieces = [batch]
+        refused: list[Letter] = []
+        pieces, doubtful = [batch], list[Piece]()
+        proven = False
         while pieces:
-            if self._stop.is_set():
-                return None
             piece = pieces.pop()
             try:
-                result = await self._write(piece)
+                result = await self._write(piece, ATTEMPTS if piece is batch else 1)
             except SinkError as error:
-                if _divisible(piece):
-                    pieces.extend(reversed(_halves(piece)))
-                    continue
-                self._log.error("one line was refused for good: %s", error.message)
-                self._write_dead_letter(piece[0], error.reason, error.message)
-                rejected[piece[0].uuid] += piece[0].points
+                if not proven and (doubtful or not _divisible(piece)):
+                    doubtful.append(piece)
+                elif _divisible(piece):
+                    pieces += _halves(piece)
+                else:
+                    refused.append(_letter(piece[0], error.reason, error.message))
+                if not pieces and doubtful:
+                    self._refused(error)
+                    return None
                 continue
             if result is None:
                 return None
-            if result.rejected_lines and len({chunk.uuid for chunk in piece}) > 1:
-                pieces.extend(reversed(_halves(piece)))  # whose lines they were, the answer does not say
-            elif result.rejected_lines:
-                self._log.warning("%s", result.message)
-                rejected[piece[0].uuid] += _share(piece, result.rejected_lines)
-                if not _divisible(piece):
-                    self._write_dead_letter(piece[0], "Rejected", result.message)
-        return rejected
+            if result.rejected_lines:
+                lines = _lines(piece)
+                if result.rejected_lines >= len(lines):
+                    refused += [_letter(line, "Rejected", result.message) for line in lines]
+                    continue
+                pieces += _halves(piece)
+            proven = True
+            pieces, doubtful = pieces + doubtful, []
+        if doubtful:
+            return None
+        if refused:
+            self._log.error("%d lines were refused for good: %s", len(refused), refused[0].message)
+        return refused
 
-    async def _write(self, piece: list[Chunk]) -> Result | None:
+    async def _write(self, piece: Piece, attempts: int) -> Result | None:
         """Write until there is an answer; None when asked to stop. Raises SinkError for a piece to divide."""
         body = b"\n".join(chunk.body for chunk in piece)
-        delay_s = FIRST_DELAY_S
         while True:
+            await self._quiet()
+            if self._stop.is_set():
+                return None
             try:
                 result = await asyncio.to_thread(self._sink.write, body)
             except SinkError as error:
-                if error.answer in ("too large", "malformed"):
-                    self._accepting()
+                attempts -= error.answer == "failing"
+                if error.answer in ("too large", "malformed") or not attempts:
                     raise
                 self._refused(error)
-                hold = error.answer == "hold"
-                await self._wait(HOLD_S if hold else max(delay_s, error.retry_after_s), watch_secret=hold)
-                delay_s = min(2 * delay_s, MAX_DELAY_S)
             else:
-                self._accepting()
+                self._accepted()
                 return result
-            if self._stop.is_set():
-                return None
 
-    async def _wait(self, seconds: float, *, watch_secret: bool) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not (watch_secret and self._sink.changed()):
+    async def _quiet(self) -> None:
+        """Wait as long as the sink wants to be left alone, or until another secret gives new hope."""
+        while (left := self._quiet_until - time.monotonic()) > 0 and not self._stop.is_set():
+            if self._watch_secret and self._sink.changed():
+                return
             try:
-                await asyncio.wait_for(
-                    self._stop.wait(), min(left, LOOK_FOR_SECRET_S) if watch_secret else left
-                )
+                async with asyncio.timeout(min(left, LOOK_FOR_SECRET_S)):
+                    await self._stop.wait()
             except TimeoutError:
                 continue
-            return
 
     def _refused(self, error: SinkError) -> None:
+        now = time.monotonic()
+        hold = error.answer == "hold"
+        wait_s = HOLD_S if hold else max(self._delay_s, error.retry_after_s)
+        if now >= self._quiet_until:
+            self._delay_s = min(2 * self._delay_s, MAX_DELAY_S)
+        self._quiet_until, self._watch_secret = max(self._quiet_until, now + wait_s), hold
         if self._trouble and self._trouble.reason == error.reason:
             return
         self._log.error("%s: %s", error.reason, error.message)
         self._trouble = Trouble(error.reason, error.message, time.time())
         self._on_trouble(self._trouble)
 
-    def _accepting(self) -> None:
+    def _accepted(self) -> None:
         if self._trouble:
             self._log.info("the sink accepts again")
-        self._trouble = None
+        self._trouble, self._delay_s, self._quiet_until = None, FIRST_DELAY_S, 0.0
         self._on_trouble(None)
 
-    def _write_dead_letter(self, chunk: Chunk, reason: str, message: str) -> None:
-        """On disk before the line is counted; after a kill in between it may stand there twice."""
-        letter = {
-            "at": time.time(),
-            "outbox": chunk.uuid,
-            "reason": reason,
-            "message": message,
-            "line": chunk.body.decode("utf-8", "replace"),
-        }
-        self._dead_letters.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._dead_letters.open("ab") as file:
-            file.write(json.dumps(letter, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
 
-
-def _divisible(piece: list[Chunk]) -> bool:
+def _divisible(piece: Piece) -> bool:
     return len(piece) > 1 or b"\n" in piece[0].body
 
 
-def _halves(piece: list[Chunk]) -> list[list[Chunk]]:
-    """Two pieces that hold the same lines and points, in the same order."""
-    if len(piece) > 1:
-        middle = len(piece) // 2
-        return [piece[:middle], piece[middle:]]
-    (chunk,) = piece
-    lines = chunk.body.split(b"\n")
-    first, second = lines[: len(lines) // 2], lines[len(lines) // 2 :]
-    points = min(sum(map(_fields, first)), chunk.points)
-    return [
-        [Chunk(chunk.uuid, points, b"\n".join(first))],
-        [Chunk(chunk.uuid, chunk.points - points, b"\n".join(second))],
-    ]
+def _halves(piece: Piece) -> list[Piece]:
+    """Two pieces, the first one last. Lines of one series stay together: what is wrong is so with all, mostly."""
+    lines = _lines(piece)
+    middle = len(lines) // 2
+    return [lines[middle:], lines[:middle]]
 
 
-def _fields(line: bytes) -> int:
-    try:
-        return len(parse(line.decode())[2])
-    except ValueError:
-        return 1
+def _lines(piece: Piece) -> list[Chunk]:
+    """A chunk for each line, by series."""
+    lines = [Chunk(chunk.uuid, 0, line) for chunk in piece for line in chunk.body.split(b"\n")]
+    return sorted(lines, key=lambda chunk: chunk.body.partition(b" ")[0])
 
 
-def _share(piece: list[Chunk], lines: int) -> int:
-    """Points of that many lines: servers say how many they dropped, not which."""
-    total = sum(chunk.body.count(b"\n") + 1 for chunk in piece)
-    points = sum(chunk.points for chunk in piece)
-    return min(points, -(-points * lines // total))
+def _letter(line: Chunk, reason: str, message: str) -> Letter:
+    return Letter.of(line.uuid, line.body, fields(line.body), reason, message)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors.contract import Points, StateDir
-from collectors.cursors import Cursor
+from collectors.cursors import LAST, Cursor, Rows
 from collectors.outbox import points_of
 from collectors.wal import connect
 
 _SOME = """
-SELECT id, points, lines, body FROM batches
-WHERE id > ? AND route IN (SELECT id FROM routes WHERE instr(' ' || sinks || ' ', ?)) ORDER BY id
+SELECT id, points, lines, body FROM batches WHERE id BETWEEN ? AND ?
+AND route IN (SELECT id FROM routes WHERE instr(' ' || sinks || ' ', ?)) ORDER BY id
 """
 
 
@@ -28,6 +28,21 @@ class Chunk:
     body: bytes
 
 
+@dataclass(slots=True)
+class Taken:
+    """Rows of one outbox, and what they hold for this sink; rows that hold nothing are settled with the others."""
+
+    rows: list[Rows] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    lines: int = 0
+
+    def add(self, other: Taken) -> None:
+        """Put another part of the same outbox to it."""
+        self.rows += other.rows
+        self.chunks += other.chunks
+        self.lines += other.lines
+
+
 class Feed:
     """One collector's outbox as this sink sees it. Methods raise sqlite3.Error."""
 
@@ -37,6 +52,7 @@ class Feed:
         self.collector = path.stem
         self._sink = sink
         self._inode = path.stat().st_ino
+        self._seen: object = None
         self._drained: object = None
         self._db = connect(path, write=False)
         self._db.execute("PRAGMA cache_size = -256")
@@ -52,27 +68,48 @@ class Feed:
         except FileNotFoundError:
             return True
 
-    def take(self, after: int, lines: int) -> tuple[int, int, list[Chunk]]:
-        """Rows behind row `after`, about `lines` lines: first and last row, and what they hold, oldest first.
+    def waiting(self) -> bool:
+        """Whether there may be rows that nobody has taken.
 
         Costs two stats while nothing was written since the last look that found the end.
         """
-        seen = self._signature()
-        if seen == self._drained:
-            return 0, 0, []
-        taken: list[Chunk] = []
-        first = last = 0
-        rows = self._db.execute(_SOME, (after, f" {self._sink} "))
-        for last, points, count, body in rows:
-            first = first or last
-            taken.append(Chunk(self.uuid, points, body.rstrip(b"\n")))
-            lines -= count
-            if lines <= 0:
-                break
-        else:
-            self._drained = seen
-        rows.close()
-        return first, last, taken
+        self._seen = self._signature()
+        return self._seen != self._drained
+
+    @property
+    def drained(self) -> bool:
+        """Whether all rows there were when it was last asked for :meth:`waiting` are taken."""
+        return self._drained == self._seen
+
+    def look_again(self) -> None:
+        """Rows were put back."""
+        self._drained = None
+
+    def newest(self, cursor: Cursor, lines: int) -> Taken:
+        """About `lines` lines of the newest rows, of those newer than any that were ever taken."""
+        *below, (first, last) = cursor.gaps()
+        taken, end = self._read(first, last, lines, newest=True)
+        if end and not below:
+            self._drained = self._seen
+        return taken
+
+    def oldest(self, cursor: Cursor, lines: int) -> Taken:
+        """About `lines` lines of the oldest rows that nobody has taken."""
+        taken = Taken()
+        for first, last in cursor.gaps():
+            part, end = self._read(first, last, lines - taken.lines)
+            taken.add(part)
+            if not end or taken.lines >= lines:
+                return taken
+        self._drained = self._seen
+        return taken
+
+    def again(self, rows: Sequence[Rows]) -> Taken:
+        """What these rows hold."""
+        taken = Taken()
+        for first, last in rows:
+            taken.add(self._read(first, last, LAST)[0])
+        return taken
 
     def counts(self, cursor: Cursor) -> Points:
         """Points of this sink; `cursor` was read before."""
@@ -85,6 +122,28 @@ class Feed:
     def close(self) -> None:
         """Release the database."""
         self._db.close()
+
+    def _read(self, first: int, last: int, lines: int, *, newest: bool = False) -> tuple[Taken, bool]:
+        """About `lines` lines of the rows from `first` to `last`, from one end; and whether that was all."""
+        found: list[tuple[int, Chunk]] = []
+        count = 0
+        query = _SOME + " DESC" if newest else _SOME
+        rows = self._db.execute(query, (first, last, f" {self._sink} "))
+        for row, points, n, body in rows:
+            found.append((row, Chunk(self.uuid, points, body.rstrip(b"\n"))))
+            count += n
+            if count >= lines:
+                break
+        end = next(rows, None) is None
+        rows.close()
+        if newest:
+            found.reverse()
+        if not found and last == LAST:
+            return Taken(), end
+        # A gap that is used up goes whole, with the rows in it that are another sink's, or were dropped.
+        low = found[0][0] if newest and not end else first
+        high = last if end and last < LAST else found[-1][0]
+        return Taken([(low, high)], [chunk for _, chunk in found], count), end
 
     def _signature(self) -> object:
         """Differs after every commit and checkpoint."""

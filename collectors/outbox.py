@@ -12,8 +12,8 @@ neither waits for it: a sender comes back a moment later, a collector drops at i
 in a published range before its sender posts it, or is gone before the sender looks. Committing to one
 database after reading the other would not do by itself: whichever order the two choose, a row remains
 that both, or neither, would count. Acknowledging needs no lock: it moves rows from in flight to passed in
-one transaction, and neither kind is dropped. A killed sender leaves its range published; those rows stay
-until its successor takes a range, of the same rows first.
+one transaction, and neither kind is dropped. A killed sender leaves its ranges published; its successor
+sends those first.
 
 A commit survives ``kill -9`` at once (WAL, synchronous = NORMAL) and a power cut once the log is synced:
 with the next append or :meth:`Outbox.maintain` after :data:`SYNC_EVERY_S`. A sender may have delivered,
@@ -164,7 +164,7 @@ class Outbox:
         """After a power cut: take back in what a sender had already seen of the rows that were lost."""
         cursors = self._cursors()
         (last,) = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batches'").fetchone()
-        seen = max((max(c.position, c.flight_last) for c in cursors.values()), default=0)
+        seen = max((c.seen for c in cursors.values()), default=0)
         if seen <= last:
             return
         with transaction(self._db):
@@ -173,7 +173,7 @@ class Outbox:
                 queued = sum(
                     points
                     for row, points, route in self._db.execute("SELECT id, points, route FROM batches")
-                    if row > cursor.position and sink in self._sinks_of(route)
+                    if not cursor.passed(row) and sink in self._sinks_of(route)
                 )
                 self._db.execute(
                     "UPDATE counters SET acquired = dropped + ? WHERE sink = ?",
@@ -210,7 +210,7 @@ class Outbox:
                 continue
             gone.append((row,))
             for sink in sinks:
-                if row > cursors[sink].position:
+                if not cursors[sink].passed(row):
                     dropped[sink] = dropped.get(sink, 0) + points
         with transaction(self._db):
             self._db.executemany("DELETE FROM batches WHERE id = ?", gone)

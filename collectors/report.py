@@ -65,7 +65,7 @@ class Rate:
     """Points per second over the last ten seconds."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque([(monotonic(), 0)])
+        self._seen: deque[tuple[float, int]] = deque()
 
     def of(self, total: int) -> float:
         """The rate, given the total so far."""

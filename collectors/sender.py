@@ -1,7 +1,15 @@
-"""The process of a Sink: drains every outbox that holds points for it, oldest first, collectors in turn.
+"""The process of a Sink: drains every outbox that holds points for it.
 
-Take a batch (publish it as in flight), deliver it, acknowledge it, take the next. Nothing is kept in
-memory beyond one batch: while the sink is out, data stays in the outboxes.
+Each second (`batch.maxAge`), and at once after a full one, it takes a batch, publishes its rows as on their
+way, and delivers and acknowledges it, while the next one may already be under way: as many requests at a
+time as the sink takes. So a batch that is retried line by line holds up no other. Nothing is kept in memory
+beyond these batches: while the sink is out, data stays in the outboxes.
+
+**Live and backlog.** Up to half of every batch is filled with the newest rows, the same share for each
+collector, the rest with the oldest, collectors in turn. So after an outage of any length the newest
+readings arrive with the next batch, their age is that of one batch under way, and the backlog is worked off
+from its old end with all that is left; it is never less than half. Where the newest rows do not fit into
+their share, the sink being slower than the plant, what lies between stays for later.
 """
 
 from __future__ import annotations
@@ -9,15 +17,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, REPORT_EVERY_S, Report, SpecFile, StateDir, Trouble
-from collectors.cursors import Cursors
+from collectors.cursors import Cursor, Cursors, Settled
 from collectors.delivery import Delivery
-from collectors.feed import Chunk, Feed, refresh
+from collectors.feed import Chunk, Feed, Taken, refresh
+from collectors.hours import by_hour, hour_of
+from collectors.letters import Letter, Letters
 from collectors.outbox import turn
 from collectors.quantities import parse_duration
+from collectors.replay import replay
 from collectors.report import Rate, Reporter
 from collectors.sinks import Sink, open_sink
 
@@ -40,6 +54,25 @@ async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     return EXIT_STOPPED
 
 
+@dataclass(slots=True)
+class Batch:
+    """What is sent together: what was taken of each outbox."""
+
+    taken: dict[Feed, Taken] = field(default_factory=dict)
+    lines: int = 0
+
+    def add(self, feed: Feed, part: Taken) -> None:
+        """Put more of one outbox to it."""
+        if part.rows:
+            self.taken.setdefault(feed, Taken()).add(part)
+            self.lines += part.lines
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """All rows."""
+        return [chunk for taken in self.taken.values() for chunk in taken.chunks]
+
+
 class Sender:
     """One sink, its cursors, and the outboxes it drains."""
 
@@ -48,14 +81,16 @@ class Sender:
         batch = spec.spec.get("batch", {})
         self._lines = int(batch.get("lines", 5000))
         self._max_age_s = parse_duration(batch.get("maxAge", "1s"))
+        self._at_once = sink.at_once
         self._state = state
         self._stop = stop
         self._feeds: dict[str, Feed] = {}
-        self._order: list[str] = []
+        self._order: list[Feed] = []
+        self._look_at = 0.0
         self._cursors = Cursors(state, spec.name)
-        self._delivery = Delivery(
-            sink, state.dead_letters(spec.name), stop, logging.getLogger(spec.name), self._tell
-        )
+        log = logging.getLogger(spec.name)
+        self._letters = Letters(state, spec.name, log)
+        self._delivery = Delivery(sink, stop, log, self._tell)
         self._reporter = Reporter(spec, state, self._figures)
         self._rate = Rate()
         self._held: Trouble | None = None
@@ -64,13 +99,10 @@ class Sender:
         self._name = spec.name
 
     async def run(self) -> None:
-        """Drain, wait `maxAge`, again; report all the while, also through an outage."""
+        """Send, and report all the while, also through an outage."""
         async with asyncio.TaskGroup() as together:
             reporting = together.create_task(self._report())
-            while not self._stop.is_set():
-                await self._drain()
-                self._tell(self._held)
-                await _pause(self._stop, self._max_age_s)
+            await self._send(together)
             reporting.cancel()
         self._reporter.write_if_due()
 
@@ -80,45 +112,77 @@ class Sender:
             feed.close()
         self._cursors.close()
 
-    async def _drain(self) -> None:
-        """Send full batches until what is left is less than one, and that too."""
-        self._feeds = refresh(self._feeds, self._state, self._name)
-        self._order = [c for c in self._order if c in self._feeds]
-        self._order += [c for c in self._feeds if c not in self._order]
-        while not self._stop.is_set() and (batch := self._take()):
-            rejected = await self._delivery.deliver(batch)
-            if rejected is None:
-                return
-            points: dict[str, int] = {}
-            for chunk in batch:
-                points[chunk.uuid] = points.get(chunk.uuid, 0) + chunk.points
-            self._cursors.acknowledge({u: (n - rejected[u], rejected[u]) for u, n in points.items()})
-            if sum(chunk.body.count(b"\n") + 1 for chunk in batch) < self._lines:
-                return
+    async def _send(self, together: asyncio.TaskGroup) -> None:
+        """Take and deliver until asked to stop, and then what is under way to its end."""
+        flying: set[asyncio.Task[None]] = set()
+        replaying: asyncio.Task[None] | None = None
+        while not self._stop.is_set():
+            batch = self._take()
+            if batch.taken:
+                flying.add(together.create_task(self._deliver(batch)))
+            elif not flying:
+                self._tell(self._held)
+            if self._letters.asked() and (replaying is None or replaying.done()):
+                replaying = together.create_task(self._replay())
+            if batch.lines < self._lines:
+                await _pause(self._stop, self._max_age_s)
+            if len(flying) >= self._at_once:
+                await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+            flying = {task for task in flying if not task.done()}
+        await asyncio.gather(*flying, *([replaying] if replaying else []))
 
-    def _take(self) -> list[Chunk]:
-        """The next batch, its rows committed as in flight; who gave the last line comes last next time."""
-        batch: list[Chunk] = []
-        flight: dict[str, tuple[str, int, int]] = {}
-        room = self._lines
+    def _take(self) -> Batch:
+        """The next batch, its rows committed as on their way; empty where there is nothing to send."""
+        self._look_for_feeds()
+        batch, cursors = Batch(), dict[Feed, Cursor]()
         with ExitStack() as turns:
-            for collector in list(self._order):
-                feed = self._feeds[collector]
-                if not turns.enter_context(turn(feed.path)):
-                    continue
-                first, last, chunks = feed.take(self._cursors.get(feed.uuid).position, room)
-                if not chunks:
-                    continue
-                flight[feed.uuid] = (collector, first, last)
-                batch += chunks
-                room -= sum(chunk.body.count(b"\n") + 1 for chunk in chunks)
-                self._order.remove(collector)
-                self._order.append(collector)
-                if room <= 0:
+            feeds = [f for f in self._order if f.waiting() and turns.enter_context(turn(f.path))]
+            for feed in feeds:
+                cursors[feed] = self._cursors.get(feed.uuid)
+                batch.add(feed, feed.again(self._cursors.left_over(feed.uuid)))
+                newest = feed.newest(cursors[feed], max(1, self._lines // 2 // len(feeds)))
+                cursors[feed] = cursors[feed].take_off(newest.rows)
+                batch.add(feed, newest)
+            for feed in feeds:
+                if batch.lines >= self._lines:
                     break
-            if flight:
-                self._cursors.take_off(flight)
+                if not feed.drained:
+                    batch.add(feed, feed.oldest(cursors[feed], self._lines - batch.lines))
+                    self._order.remove(feed)
+                    self._order.append(feed)
+            if batch.taken:
+                self._cursors.take_off(
+                    {feed.uuid: (feed.collector, taken.rows) for feed, taken in batch.taken.items()}
+                )
         return batch
+
+    async def _deliver(self, batch: Batch) -> None:
+        """Bring a batch to its end. Undelivered, its rows stay on their way for a successor, or are put back."""
+        refused = await self._delivery.deliver(batch.chunks) if batch.chunks else []
+        if refused is not None:
+            self._letters.add(refused)
+            self._cursors.acknowledge(_settled(batch, refused))
+        elif not self._stop.is_set():
+            self._cursors.put_back({feed.uuid: taken.rows for feed, taken in batch.taken.items()})
+            for feed in batch.taken:
+                feed.look_again()
+
+    async def _replay(self) -> None:
+        path = self._state.dead_letters(self._name)
+        replayed = await replay(self._letters, path, self._delivery, self._cursors)
+        if replayed:
+            self._letters.answer(replayed)
+            self._news.set()
+
+    def _look_for_feeds(self) -> None:
+        """Outboxes come and go; to look for them takes a stat each."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + self._max_age_s
+        self._feeds = refresh(self._feeds, self._state, self._name)
+        known = set(self._feeds.values())
+        self._order = [feed for feed in self._order if feed in known]
+        self._order += [feed for feed in self._feeds.values() if feed not in set(self._order)]
 
     def _tell(self, held: Trouble | None) -> None:
         """The sink was tried, or there was nothing to send; a change goes to the report at once."""
@@ -143,9 +207,25 @@ class Sender:
             self._news.clear()
 
 
+def _settled(batch: Batch, refused: Sequence[Letter]) -> dict[str, Settled]:
+    """What became of a batch, by outbox uuid."""
+    lost: dict[str, Counter[int]] = {}
+    for letter in refused:
+        lost.setdefault(letter.outbox, Counter())[hour_of(letter.line.encode())] += letter.points
+    settled = {}
+    for feed, taken in batch.taken.items():
+        hours: Counter[int] = Counter()
+        for chunk in taken.chunks:
+            hours.update(by_hour(chunk.body, chunk.points))
+        rejected = lost.get(feed.uuid, Counter[int]()) & hours  # a nonsense line may claim more points
+        settled[feed.uuid] = Settled(taken.rows, rejected.total(), hours - rejected)
+    return settled
+
+
 async def _pause(until: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(until.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await until.wait()
     except TimeoutError:
         return
 

@@ -13,9 +13,10 @@ from typing import Literal, Protocol
 
 from collectors.contract import SpecFile, StateDir
 
-Answer = Literal["retry", "hold", "too large", "malformed"]
+Answer = Literal["retry", "hold", "failing", "too large", "malformed"]
 """What a refusal asks for: the same again after a while (it will pass), the same again once somebody has
-repaired something, the same in smaller parts, or finding the lines that are at fault."""
+repaired something, the same again some times in case it passes, the same in smaller parts, or finding the
+lines that are at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,24 @@ class SinkError(Exception):
 
 
 class Sink(Protocol):
-    """Used by one thread at a time."""
+    """`at_once` says how many threads may write at the same time."""
+
+    at_once: int
 
     def write(self, body: bytes) -> Result:
         """Store newline-separated lines, for good when it returns. Raises SinkError."""
 
     def changed(self) -> bool:
         """Whether a secret has changed since the last write, so that another try makes sense now."""
+
+    def count(self, collector: str, begin_ns: int, end_ns: int) -> int:
+        """Points it holds of a collector with timestamps from `begin_ns` to before `end_ns`.
+
+        Raises SinkError; NotImplementedError, with a sentence, where such a server cannot tell.
+        """
+
+    def kept_since(self) -> int:
+        """The time (ns) from which on its retention deletes nothing yet; 0 without retention. Raises SinkError."""
 
     def close(self) -> None:
         """Release connections and files."""

@@ -50,6 +50,8 @@ def open_sink(file: SpecFile, _state: StateDir) -> InfluxSink:
 class InfluxSink:
     """Reads its secret and connects at the first write, and again after a refusal that asks to hold."""
 
+    at_once = 2  # while one body is stored the next is compressed and on its way
+
     def __init__(
         self, spec: Mapping[str, Any], directory: Path, connect: Callable[[Mapping[str, Any], str], Post]
     ) -> None:
@@ -105,10 +107,10 @@ def read_answer(status: int, retry_after: str | None, text: str) -> Result:
         raise SinkError("too large", "TooLarge", said)
     if status == 429:
         raise SinkError("retry", "TooManyRequests", said, _seconds(retry_after))
-    if status >= 500:
-        raise SinkError(
-            "retry", "Unavailable" if status == 503 else "ServerError", said, _seconds(retry_after)
-        )
+    if status == 500:
+        raise SinkError("failing", "ServerError", said, _seconds(retry_after))
+    if status > 500:
+        raise SinkError("retry", "Unavailable", said, _seconds(retry_after))
     # An unexplained 400 condemns no line: all of them would end as dead letters.
     raise SinkError("hold", _HELD.get(status, "UnexpectedAnswer"), said)
 
@@ -136,7 +138,7 @@ def _v1(spec: Mapping[str, Any], password: str) -> Post:
     tls = spec.get("tls", {})
     verify = tls.get("verify", True)
     pool = urllib3.PoolManager(
-        maxsize=1,
+        maxsize=InfluxSink.at_once,
         cert_reqs="CERT_REQUIRED" if verify else "CERT_NONE",
         ca_certs=tls.get("ca"),
         timeout=urllib3.Timeout(total=parse_duration(spec.get("timeout", "10s"))),
@@ -170,7 +172,7 @@ def _v2(spec: Mapping[str, Any], token: str) -> Post:
         timeout=int(parse_duration(spec.get("timeout", "10s")) * 1000),
         verify_ssl=tls.get("verify", True),
         ssl_ca_cert=tls.get("ca"),
-        connection_pool_maxsize=1,
+        connection_pool_maxsize=InfluxSink.at_once,
     )
     # 1.8 speaks v2 too; there a bucket is called database/policy.
     bucket = spec.get("bucket") or f"{spec['database']}/{spec.get('retentionPolicy', '')}"

@@ -55,6 +55,8 @@ def open_sink(file: SpecFile, state: StateDir) -> SqliteSink:
 class SqliteSink:
     """Writes `path`, and keeps it within `max_age_s` and `max_bytes` by deleting the oldest rows."""
 
+    at_once = 1
+
     def __init__(self, path: Path, max_age_s: float, max_bytes: int) -> None:
         self._path = path
         self._max_age_ns = int(max_age_s * 1e9)

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from collectors.contract import Points, StateDir
-from collectors.cursors import Cursors
+from collectors.cursors import Cursors, Settled
 from collectors.outbox import Outbox, turn
 
 LOTS, FOREVER = 1 << 40, 1e9
@@ -42,12 +42,12 @@ def test_rows_go_when_every_sink_of_their_route_has_passed_them(state: StateDir)
     with Outbox(state, "c") as outbox, Cursors(state, "x") as x, Cursors(state, "y") as y:
         outbox.append(b"m a=1 1", 1, ("x", "y"))
         outbox.append(b"m a=1 2", 1, ("x",))
-        x.take_off({outbox.uuid: ("c", 1, 2)})
-        x.acknowledge({outbox.uuid: (2, 0)})
+        x.take_off({outbox.uuid: ("c", [(1, 2)])})
+        x.acknowledge({outbox.uuid: Settled([(1, 2)], delivered={0: 2})})
         outbox.prune()
         assert rows(state) == [1]
-        y.take_off({outbox.uuid: ("c", 1, 1)})
-        y.acknowledge({outbox.uuid: (0, 1)})
+        y.take_off({outbox.uuid: ("c", [(1, 1)])})
+        y.acknowledge({outbox.uuid: Settled([(1, 1)], 1)})
         outbox.prune()
         assert rows(state) == []
         assert outbox.counts() == {"x": Points(2, delivered=2), "y": Points(1, rejected=1)}
@@ -78,10 +78,10 @@ def test_rows_in_flight_are_never_dropped(state: StateDir) -> None:
     with Outbox(state, "c") as outbox, Cursors(state, "x") as sender:
         for _ in range(4):
             outbox.append(b"m a=1 1", 1, ("x", "y"))
-        sender.take_off({outbox.uuid: ("c", 2, 3)})
+        sender.take_off({outbox.uuid: ("c", [(2, 3)])})
         outbox.maintain(LOTS, 0)
         assert rows(state) == [2, 3]
-        sender.acknowledge({outbox.uuid: (2, 0)})
+        sender.acknowledge({outbox.uuid: Settled([(2, 3)], delivered={0: 2})})
         outbox.maintain(LOTS, 0)
         assert rows(state) == []
         assert outbox.counts() == {"x": Points(4, delivered=2, dropped=2), "y": Points(4, dropped=4)}
@@ -104,8 +104,8 @@ def test_space_is_given_back_after_an_outage(state: StateDir) -> None:
             outbox.append(b"x" * 100_000, 1, ("x",))
         outbox.sync()
         before = state.outbox("c").stat().st_size
-        sender.take_off({outbox.uuid: ("c", 1, 100)})
-        sender.acknowledge({outbox.uuid: (100, 0)})
+        sender.take_off({outbox.uuid: ("c", [(1, 100)])})
+        sender.acknowledge({outbox.uuid: Settled([(1, 100)], delivered={0: 100})})
         for _ in range(12):
             outbox.maintain(LOTS, FOREVER)
         outbox.sync()
@@ -120,8 +120,8 @@ def test_what_a_power_cut_took_after_its_delivery_still_adds_up(state: StateDir,
         saved = state.outbox("c").read_bytes()
         outbox.append(b"m a=1 2", 1, ("x",))
         outbox.append(b"m a=1 3", 1, ("x",))
-        sender.take_off({outbox.uuid: ("c", 1, 2)})
-        sender.acknowledge({outbox.uuid: (2, 0)})
+        sender.take_off({outbox.uuid: ("c", [(1, 2)])})
+        sender.acknowledge({outbox.uuid: Settled([(1, 2)], delivered={0: 2})})
     state.outbox("c").write_bytes(saved)
     with Outbox(state, "c") as outbox:
         assert outbox.counts() == {"x": Points(2, delivered=2)}

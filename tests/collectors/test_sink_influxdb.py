@@ -158,7 +158,7 @@ def test_a_database_that_does_not_exist_holds(state: StateDir, influx: Influx) -
         (429, "7", "", "retry"),
         (503, "Thu, 01 Jan 1970 00:00:00 GMT", "", "retry"),
         (503, "soon", "", "retry"),
-        (500, None, "", "retry"),
+        (500, None, "", "failing"),
         (504, None, "", "retry"),
     ],
 )
