@@ -16,6 +16,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -123,12 +124,25 @@ def read_cursor(state: StateDir, sink: str, uuid: str) -> Cursor:
     path = state.cursors(sink)
     if not path.exists():
         return Cursor()
-    db = connect(path, write=False)
-    try:
+    with closing(connect(path, write=False)) as db:
         table = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ranges'").fetchone()
         return (_get(db, uuid) if table else None) or Cursor()
-    finally:
-        db.close()
+
+
+def read_ledger(state: StateDir, sink: str, collector: str, first: int, last: int) -> int:
+    """Points of a collector that a sink has taken, by the hours of their timestamps: `first` to before `last`.
+
+    Raises sqlite3.Error.
+    """
+    path = state.cursors(sink)
+    if not path.exists():
+        return 0
+    with closing(connect(path, write=False)) as db:
+        row = db.execute(
+            "SELECT sum(points) FROM ledger WHERE collector = ? AND hour >= ? AND hour < ?",
+            (collector, first, last),
+        ).fetchone()
+    return int(row[0] or 0)
 
 
 class Cursors:

@@ -1,4 +1,5 @@
-"""Where readings go. A sink type is one module here, named like ``spec.type``, with a function ``open_sink``.
+"""Where readings go. A sink type is one module here, named like ``spec.type``, with a function ``open_sink``
+(modules with an underscore in their names are parts of one).
 
 A sink writes a body of line protocol and says what became of it. It knows neither outboxes nor retries:
 what happens after a failure is the sender's business, and follows from the :class:`SinkError` alone.
@@ -64,7 +65,7 @@ class Sink(Protocol):
 
 def open_sink(file: SpecFile, state: StateDir) -> Sink:
     """The sink a spec describes; connects to nothing yet. Raises ValueError where the spec is wrong."""
-    known = sorted(module.name for module in iter_modules(__path__))
+    known = sorted(module.name for module in iter_modules(__path__) if "_" not in module.name)
     kind = file.spec["type"]
     if kind not in known:
         raise ValueError(f"cannot open sink {file.name}: type {kind!r} is none of {', '.join(known)}")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import gzip
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from urllib.parse import urlencode
 import urllib3
 
 from collectors.contract import SpecFile, StateDir
-from collectors.quantities import parse_duration
 from collectors.secret import Secret, SecretError
 from collectors.sinks import Result, SinkError
+from collectors.sinks.influxdb_count import Counter, StatusError
+from collectors.sinks.influxdb_http import connections, credentials, timeout_s
 
 Post = Callable[[bytes], Result]
 """Send one body; raises SinkError, or urllib3's HTTPError where there was no answer."""
@@ -44,7 +46,7 @@ def open_sink(file: SpecFile, _state: StateDir) -> InfluxSink:
     api = spec.get("api", "v1" if "database" in spec else "v2")
     if not (spec.get("database") or spec.get("bucket")):
         raise ValueError(f"cannot open sink {file.name}: spec needs a bucket (2.x) or a database (1.x)")
-    return InfluxSink(spec, directory, _v1 if api == "v1" else _v2)
+    return InfluxSink(spec, directory, api)
 
 
 class InfluxSink:
@@ -52,11 +54,10 @@ class InfluxSink:
 
     at_once = 2  # while one body is stored the next is compressed and on its way
 
-    def __init__(
-        self, spec: Mapping[str, Any], directory: Path, connect: Callable[[Mapping[str, Any], str], Post]
-    ) -> None:
+    def __init__(self, spec: Mapping[str, Any], directory: Path, api: str) -> None:
         self._spec = spec
-        self._connect = connect
+        self._api = api
+        self._connect = _v1 if api == "v1" else _v2
         source = spec.get("token") or spec.get("password")
         self._secret = Secret(source, directory) if source else None
         self._post: Post | None = None
@@ -65,29 +66,56 @@ class InfluxSink:
         """Post the lines. Raises SinkError, its message free of the secret."""
         if self._spec.get("gzip", True):
             body = gzip.compress(body, 1)
-        try:
-            if self._post is None:
-                self._post = self._connect(self._spec, self._secret.read() if self._secret else "")
-            return self._post(body)
-        except SecretError as error:
-            raise SinkError("hold", "SecretUnreadable", str(error)) from None
-        except urllib3.exceptions.HTTPError as error:
-            message = f"cannot reach {self._spec['url']}: {self._redact(str(error))}"
-            raise SinkError("retry", "Unreachable", message) from None
-        except SinkError as error:
-            if error.answer == "hold":
-                self._post = None
-            raise SinkError(
-                error.answer, error.reason, self._redact(error.message), error.retry_after_s
-            ) from None
+        with self._telling():
+            try:
+                if self._post is None:
+                    self._post = self._connect(self._spec, self._read_secret())
+                return self._post(body)
+            except SinkError as error:
+                if error.answer == "hold":
+                    self._post = None
+                raise
 
     def changed(self) -> bool:
         """Whether the secret can be read and is another than last time."""
         return self._secret is not None and self._secret.changed()
 
+    def count(self, collector: str, begin_ns: int, end_ns: int) -> int:
+        """Field values it holds of a collector. Raises SinkError, NotImplementedError."""
+        with self._telling():
+            return self._counter().count(collector, begin_ns, end_ns)
+
+    def kept_since(self) -> int:
+        """What its retention policy or bucket says. Raises SinkError, NotImplementedError."""
+        with self._telling():
+            return self._counter().kept_since()
+
     def close(self) -> None:
         """Let go of the connections."""
         self._post = None
+
+    def _counter(self) -> Counter:
+        return Counter(self._spec, self._read_secret(), self._api)
+
+    def _read_secret(self) -> str:
+        return self._secret.read() if self._secret else ""
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Whatever goes wrong becomes a SinkError, its message free of the secret."""
+        try:
+            yield
+        except SecretError as error:
+            raise SinkError("hold", "SecretUnreadable", str(error)) from None
+        except urllib3.exceptions.HTTPError as error:
+            message = f"cannot reach {self._spec['url']}: {self._redact(str(error))}"
+            raise SinkError("retry", "Unreachable", message) from None
+        except StatusError as error:
+            raise SinkError("hold", "NotCounted", self._redact(str(error))) from None
+        except SinkError as error:
+            raise SinkError(
+                error.answer, error.reason, self._redact(error.message), error.retry_after_s
+            ) from None
 
     def _redact(self, text: str) -> str:
         return self._secret.redact(text) if self._secret else text
@@ -132,18 +160,8 @@ def _encoding(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _v1(spec: Mapping[str, Any], password: str) -> Post:
-    headers = {k.replace("_", "-"): v for k, v in _encoding(spec).items()}
-    if spec.get("username"):
-        headers |= urllib3.make_headers(basic_auth=f"{spec['username']}:{password}")
-    tls = spec.get("tls", {})
-    verify = tls.get("verify", True)
-    pool = urllib3.PoolManager(
-        maxsize=InfluxSink.at_once,
-        cert_reqs="CERT_REQUIRED" if verify else "CERT_NONE",
-        ca_certs=tls.get("ca"),
-        timeout=urllib3.Timeout(total=parse_duration(spec.get("timeout", "10s"))),
-        retries=False,
-    )
+    headers = {k.replace("_", "-"): v for k, v in _encoding(spec).items()} | credentials(spec, password)
+    pool = connections(spec, InfluxSink.at_once)
     query = {"db": spec.get("database") or spec["bucket"], "precision": "ns"}
     if policy := spec.get("retentionPolicy"):
         query["rp"] = policy
@@ -169,7 +187,7 @@ def _v2(spec: Mapping[str, Any], token: str) -> Post:
         spec["url"],
         token,
         org=spec.get("org", ""),
-        timeout=int(parse_duration(spec.get("timeout", "10s")) * 1000),
+        timeout=int(timeout_s(spec) * 1000),
         verify_ssl=tls.get("verify", True),
         ssl_ca_cert=tls.get("ca"),
         connection_pool_maxsize=InfluxSink.at_once,

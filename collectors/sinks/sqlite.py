@@ -11,6 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from collectors.contract import SpecFile, StateDir
@@ -38,6 +39,16 @@ ON CONFLICT DO UPDATE SET labels = excluded.labels, value = excluded.value, qual
 # Rows lie in the order they arrived, so the oldest are the first.
 _EXPIRE = """
 DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY rowid LIMIT ?) AND ts_ns < ?
+"""
+
+# One seek for each tag, by a walk over the index; all else is read off the index alone.
+_COUNT = """
+WITH RECURSIVE tags(tag) AS (
+  SELECT min(tag) FROM samples UNION ALL SELECT (SELECT min(tag) FROM samples WHERE tag > tags.tag) FROM tags
+  WHERE tags.tag IS NOT NULL
+)
+SELECT total(1 + (measurement = 'daq_quality')) FROM tags JOIN samples USING (tag)
+WHERE ts_ns >= ? AND ts_ns < ? AND collector = ?
 """
 
 Row = tuple[int, str, str, str, str, str, Value | None, str]
@@ -83,10 +94,30 @@ class SqliteSink:
         """Never: there is no secret."""
         return False
 
+    def count(self, collector: str, begin_ns: int, end_ns: int) -> int:
+        """Rows it holds of a collector; a change of quality is two points. Raises SinkError."""
+        return int(self._ask(_COUNT, begin_ns, end_ns, collector) or 0)
+
+    def kept_since(self) -> int:
+        """By age; and by size, once the file is about as large as it may be. Raises SinkError."""
+        by_age = time.time_ns() - self._max_age_ns
+        if self._path.exists() and self._path.stat().st_size > 0.9 * self._max_bytes:
+            return max(by_age, self._ask("SELECT ts_ns FROM samples ORDER BY rowid LIMIT 1") or 0)
+        return by_age
+
     def close(self) -> None:
         """Release the database."""
         if self._db:
             self._db.close()
+
+    def _ask(self, question: str, *values: int | str) -> int | None:
+        """The one value a query gives. Raises SinkError."""
+        try:
+            with closing(connect(self._path, write=False)) as db:
+                row = db.execute(question, values).fetchone()
+        except sqlite3.Error as error:
+            raise SinkError("retry", "DatabaseError", f"cannot read {self._path.name}: {error}") from None
+        return row[0] if row else None
 
     def _open(self) -> sqlite3.Connection:
         db = connect(self._path, write=True, auto_vacuum=True)

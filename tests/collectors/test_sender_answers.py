@@ -2,72 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from collectors.contract import Points, SpecFile, StateDir
+from collectors.letters import read_letters
 from collectors.outbox import Outbox
 from tests.collectors.sending import held, points, send_until, settled, sink
-
-Answer = tuple[int, dict[str, str], str]
-Script = Callable[[int, str, Any], Answer | None]
-"""Number of the request from 0, body, headers -> status, headers, text; None to store and say 204."""
-
-
-class Scripted(ThreadingHTTPServer):
-    """Answers as `script` says; remembers what it stored."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.script: Script = lambda *_: None
-        self.requests = 0
-        self.stored: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # one segment an answer: no wait for a delayed acknowledgement
-    server: Scripted
-
-    def do_POST(self) -> None:
-        body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"]))).decode()
-        number, self.server.requests = self.server.requests, self.server.requests + 1
-        answer = self.server.script(number, body, self.headers)
-        if answer is None:
-            self.server.stored.update(body.splitlines())
-        status, headers, text = answer or (204, {}, "")
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+from tests.scripted import Answer, Scripted, scripted
 
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
-    with Scripted() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with scripted() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(params=["v1", "v2"])
@@ -213,3 +166,127 @@ def test_a_sender_asked_to_stop_while_the_sink_is_out_stops_and_keeps_the_data(s
     spec = sink(type="influxdb", url="http://127.0.0.1:1", database="d")
     assert send_until(spec, state, lambda: held(state, "plant") == "Unreachable", "the outage") == 0
     assert points(state, "c", "plant") == Points(100, queued=100)
+
+
+def test_a_line_that_brings_the_server_down_is_found_after_five_attempts(
+    state: StateDir, server: Scripted, spec: SpecFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.delivery.FIRST_DELAY_S", 0.01)
+    lines = fill(state, "c1", "c2")
+    seen: Counter[int] = Counter()
+
+    def script(_: int, body: str, __: object) -> Answer | None:
+        seen[body.count("\n")] += 1
+        return (500, {}, "panic: index out of range") if "a=7i 7\n" in body + "\n" else None
+
+    server.script = script
+    send_until(
+        spec, state, lambda: settled(state, "c1", "plant") and settled(state, "c2", "plant"), "delivery"
+    )
+    bad = {"m,collector=c1 a=7i 7", "m,collector=c2 a=7i 7"}
+    assert seen[199] == 5
+    assert server.stored == set(lines) - bad
+    letters = [json.loads(text) for text in state.dead_letters("plant").read_text().splitlines()]
+    assert {letter["line"] for letter in letters} == bad
+    assert all("panic" in letter["message"] for letter in letters)
+    assert state.dead_letters("plant").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(500, {}, "down"), (400, {}, "unable to parse"), (422, {}, "no"), (413, {}, "too large")],
+    ids=lambda a: str(a[0]),
+)
+def test_a_server_that_refuses_everything_condemns_no_line(
+    state: StateDir, server: Scripted, spec: SpecFile, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setattr("collectors.delivery.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("collectors.delivery.MAX_DELAY_S", 0.02)
+    lines = fill(state, "c1", "c2")
+    server.script = lambda *_: answer
+    rounds = 0
+
+    def repaired() -> bool:
+        nonlocal rounds
+        if server.requests > 100 and held(state, "plant"):
+            rounds += 1
+            server.script = lambda *_: None
+        return settled(state, "c1", "plant") and settled(state, "c2", "plant")
+
+    send_until(spec, state, repaired, "delivery after the repair")
+    assert rounds
+    assert server.stored == set(lines)
+    assert points(state, "c1", "plant") == Points(100, delivered=100)
+    assert not state.dead_letters("plant").exists()
+
+
+def test_a_batch_that_is_tried_again_and_again_holds_up_no_other(
+    state: StateDir, server: Scripted, spec: SpecFile
+) -> None:
+    fill(state, "c1")
+    stuck = "m,collector=c1 a=7i 7"
+
+    def script(_: int, body: str, __: object) -> Answer | None:
+        if stuck in body.splitlines():
+            more()
+            return 500, {}, "down"
+        return None
+
+    outbox = Outbox(state, "c2")
+    sent = 0
+
+    def more() -> None:
+        nonlocal sent
+        sent += 1
+        outbox.append(f"m,collector=c2 a={sent}i {sent}".encode(), 1, ("plant",))
+
+    server.script = script
+    send_until(
+        spec,
+        state,
+        lambda: sent >= 2 and f"m,collector=c2 a={sent}i {sent}" in server.stored,
+        "the others",
+    )
+    outbox.close()
+    assert stuck not in server.stored
+
+
+def test_lines_refused_in_part_are_found_and_counted_exactly(
+    state: StateDir, server: Scripted, spec: SpecFile
+) -> None:
+    with Outbox(state, "c") as outbox:
+        made = [f"m,collector=c{',x=1' if n % 3 else ''} a={n},b={n} {n}" for n in range(60)]
+        made += [f"n,collector=c a={n} {n}" for n in range(40)]
+        outbox.append("\n".join(made).encode(), 160, ("plant",))
+    bad = {line for line in made if line.startswith("m,collector=c,x=1") and line[-1] == "4"}
+
+    def script(_: int, body: str, __: object) -> Answer | None:
+        lines = set(body.splitlines())
+        server.stored.update(lines - bad)
+        dropped = len(lines & bad)
+        return (422, {}, f"partial write: out of retention dropped={dropped}") if dropped else None
+
+    server.script = script
+    send_until(spec, state, lambda: settled(state, "c", "plant"), "delivery")
+    assert server.stored == set(made) - bad
+    assert points(state, "c", "plant") == Points(160, delivered=160 - 2 * len(bad), rejected=2 * len(bad))
+    assert {letter.line for letter in read_letters(state.dead_letters("plant"))} == bad
+
+
+def test_a_silent_server_is_given_up_after_the_timeout(
+    state: StateDir, server: Scripted, spec: SpecFile
+) -> None:
+    lines = fill(state, "c")
+    over = threading.Event()
+
+    def script(number: int, *_: object) -> Answer | None:
+        if not number:
+            over.wait(10)
+        return None
+
+    server.script = script
+    impatient = replace(spec, spec={**spec.spec, "timeout": "100ms"})
+    send_until(impatient, state, lambda: settled(state, "c", "plant"), "delivery at the second attempt")
+    over.set()
+    assert server.requests >= 2
+    assert server.stored == set(lines)

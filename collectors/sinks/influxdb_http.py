@@ -1,0 +1,34 @@
+"""The connections of an InfluxDB sink: time-outs, certificates, who we are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import urllib3
+
+from collectors.quantities import parse_duration
+
+
+def connections(spec: Mapping[str, Any], at_once: int) -> urllib3.PoolManager:
+    """A pool of as many connections, as the sink's spec wants them; it retries nothing."""
+    tls = spec.get("tls", {})
+    return urllib3.PoolManager(
+        maxsize=at_once,
+        cert_reqs="CERT_REQUIRED" if tls.get("verify", True) else "CERT_NONE",
+        ca_certs=tls.get("ca"),
+        timeout=urllib3.Timeout(total=timeout_s(spec)),
+        retries=False,
+    )
+
+
+def timeout_s(spec: Mapping[str, Any]) -> float:
+    """How long to wait for an answer."""
+    return parse_duration(spec.get("timeout", "10s"))
+
+
+def credentials(spec: Mapping[str, Any], secret: str) -> dict[str, str]:
+    """The header that says who we are: user and password (1.x) or a token (2.x); none without either."""
+    if spec.get("username"):
+        return dict(urllib3.make_headers(basic_auth=f"{spec['username']}:{secret}"))
+    return {"Authorization": f"Token {secret}"} if secret and spec.get("token") else {}
