@@ -1,21 +1,21 @@
 """What a sender does with a sink's answers: one batch, until every line of it is stored or refused for good.
 
-| answer    | what follows                                                                         |
-| --------- | ------------------------------------------------------------------------------------ |
-| taken     | settled                                                                              |
-| in part   | the lines the server dropped are found by halving, and refused                       |
-| retry     | the same again after max(Retry-After, back-off 0.25 s x2 to 5 s), without end        |
-| hold      | the same again every 60 s, or as soon as the secret changes                          |
-| failing   | as retry, five times; then halves, as it may be a line that brings the server down   |
-| too large | halves                                                                               |
-| malformed | halves                                                                               |
+| answer    | what follows                                                                          |
+| --------- | ------------------------------------------------------------------------------------- |
+| taken     | settled                                                                               |
+| in part   | the lines the server dropped are found by halving, and refused                        |
+| retry     | the same again after max(Retry-After, back-off 0.25 s x2 to 5 s), without end         |
+| hold      | the same again every 60 s, or as soon as the secret changes                           |
+| failing   | the same again, five times; then halves: it may be a line that brings the server down |
+| too large | halves                                                                                |
+| malformed | halves                                                                                |
 
 Halves lead to the lines at fault. But a line is condemned only if the sink has taken others of its batch, or
 has itself said that it stored the rest: a server that refuses everything is at fault itself, and its batch
 is put back and tried again, with what has come in since.
 
-What one request is told to wait for holds for all. Replays and halves overwrite what is already stored:
-timestamps were fixed before the outbox.
+What one request is told to wait for holds for all, but for those five attempts. Replays and halves overwrite
+what is already stored: timestamps were fixed before the outbox.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIRST_DELAY_S, MAX_DELAY_S = 0.25, 5.0
 HOLD_S = 60.0
 LOOK_FOR_SECRET_S = 0.5
 ATTEMPTS = 5
-"""At a batch that the server fails at, before it is divided."""
+"""At what the server fails at: a batch before it is divided, a line before it is condemned."""
 
 Piece = Sequence[Chunk]
 
@@ -75,7 +75,8 @@ class Delivery:
         while pieces:
             piece = pieces.pop()
             try:
-                result = await self._write(piece, ATTEMPTS if piece is batch else 1)
+                whole = piece is batch or not _divisible(piece)
+                result = await self._write(piece, ATTEMPTS if whole else 1)
             except SinkError as error:
                 if not proven and (doubtful or not _divisible(piece)):
                     doubtful.append(piece)
@@ -106,6 +107,7 @@ class Delivery:
     async def _write(self, piece: Piece, attempts: int) -> Result | None:
         """Write until there is an answer; None when asked to stop. Raises SinkError for a piece to divide."""
         body = b"\n".join(chunk.body for chunk in piece)
+        delay_s = FIRST_DELAY_S
         while True:
             await self._quiet()
             if self._stop.is_set():
@@ -116,7 +118,11 @@ class Delivery:
                 attempts -= error.answer == "failing"
                 if error.answer in ("too large", "malformed") or not attempts:
                     raise
-                self._refused(error)
+                if error.answer == "failing":
+                    await self._wait(max(delay_s, error.retry_after_s))
+                    delay_s *= 2
+                else:
+                    self._refused(error)
             else:
                 self._accepted()
                 return result
@@ -126,11 +132,15 @@ class Delivery:
         while (left := self._quiet_until - time.monotonic()) > 0 and not self._stop.is_set():
             if self._watch_secret and self._sink.changed():
                 return
-            try:
-                async with asyncio.timeout(min(left, LOOK_FOR_SECRET_S)):
-                    await self._stop.wait()
-            except TimeoutError:
-                continue
+            await self._wait(min(left, LOOK_FOR_SECRET_S))
+
+    async def _wait(self, seconds: float) -> None:
+        """Until then, or until asked to stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
 
     def _refused(self, error: SinkError) -> None:
         now = time.monotonic()

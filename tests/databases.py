@@ -51,6 +51,13 @@ class Server:
                 self._process.wait()
             self._process = None
 
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def get(self, path: str, **query: str) -> bytes:
         """Body of an answer. Raises OSError."""
         url = f"{self.url}{path}?{urllib.parse.urlencode(query)}"

@@ -17,6 +17,9 @@ Answer = tuple[int, dict[str, str], str]
 Script = Callable[[int, str, Any], Answer | None]
 """Number of the request from 0, body, headers -> status, headers, text; None to store, or pass on, and say so."""
 
+LOST: Answer = (0, {}, "")
+"""To store or pass on, and hang up without an answer."""
+
 
 class Scripted(ThreadingHTTPServer):
     """Answers as `script` says; remembers what it stored, or passes it on to `upstream`."""
@@ -56,10 +59,14 @@ class _Handler(BaseHTTPRequestHandler):
         packed = self.headers["Content-Encoding"] == "gzip"
         number, self.server.requests = self.server.requests, self.server.requests + 1
         answer = self.server.script(number, (gzip.decompress(raw) if packed else raw).decode(), self.headers)
-        if answer is None:
-            answer = self._pass_on(raw) if self.server.upstream else None
-            if answer is None:
+        if answer in (None, LOST):
+            said = self._pass_on(raw) if self.server.upstream else None
+            if said is None:
                 self.server.stored.update(gzip.decompress(raw).decode().splitlines())
+            if answer == LOST:
+                self.close_connection = True
+                return
+            answer = said
         status, headers, text = answer or (204, {}, "")
         data = text.encode()
         self.send_response(status)

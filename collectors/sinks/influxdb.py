@@ -67,11 +67,15 @@ class InfluxSink:
         if self._spec.get("gzip", True):
             body = gzip.compress(body, 1)
         with self._telling():
+            if self._post is None:
+                self._post = self._connect(self._spec, self._read_secret())
+            post = self._post
             try:
-                if self._post is None:
-                    self._post = self._connect(self._spec, self._read_secret())
-                return self._post(body)
+                return post(body)
             except SinkError as error:
+                if error.answer == "hold" and self._post not in (post, None):
+                    # Another thread has read a newer secret meanwhile: this refusal is out of date.
+                    raise SinkError("retry", error.reason, error.message) from None
                 if error.answer == "hold":
                     self._post = None
                 raise

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from collectors.letters import read_letters
 from collectors.outbox import Outbox
 from tests.collectors.sending import held, points, send_until, settled, sink
 from tests.scripted import Answer, Scripted, scripted
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -95,6 +97,33 @@ def test_a_refused_secret_holds_until_another_stands_in_its_file(
     send_until(spec, state, fixed, "delivery with the new token")
     assert server.stored == set(lines)
     assert "hunter" not in caplog.text + state.report("plant").read_text()
+
+
+def test_a_refusal_of_the_old_secret_that_comes_late_does_not_hold_the_new_one(
+    state: StateDir, server: Scripted
+) -> None:
+    lines = fill(state, "c")
+    secret = state.root / "token"
+    secret.write_text("old")
+    spec = sink(type="influxdb", url=server.url, bucket="b", org="o", token={"file": str(secret)},
+                batch={"lines": 1, "maxAge": "10ms"})  # fmt: skip
+    fill(state, "d", count=1)
+
+    def script(number: int, _: str, headers: Any) -> Answer | None:
+        if headers["Authorization"] == "Token new":
+            return None
+        if number == 0:
+            wait_until(lambda: settled(state, "c", "plant") or settled(state, "d", "plant"), "the other one")
+        return 401, {}, "unauthorized"
+
+    def done() -> bool:
+        if held(state, "plant") == "Unauthorized":
+            secret.write_text("new")
+        return settled(state, "c", "plant") and settled(state, "d", "plant")
+
+    server.script = script
+    send_until(spec, state, done, "delivery of both with the new token")
+    assert server.stored == {*lines, "m,collector=d a=0i 0"}
 
 
 @pytest.mark.parametrize(
