@@ -88,6 +88,10 @@ class StateDir:
         """SQLite database; its only writer is the sender of that sink."""
         return self.root / "cursors" / f"{sink}.db"
 
+    def sinks_with_cursors(self) -> list[str]:
+        """Names of the sinks whose sender was ever started."""
+        return sorted(path.stem for path in (self.root / "cursors").glob("*.db"))
+
     def dead_letters(self, sink: str) -> Path:
         """One JSON object per line that the sink refused for good; appended by its sender."""
         return self.root / "dead-letter" / f"{sink}.ndjson"

@@ -9,19 +9,25 @@ and counters move in one transaction per acknowledgement, on disk before it retu
 what the position has passed, and a position that a power cut took back would never be reached again. The
 same transaction keeps the ledger: points delivered, by collector and hour of their timestamps, which is
 what ``daq audit`` compares with the sink.
+
+A damaged database is set aside and made anew. No point is lost and none counted twice by that (but the ledger begins
+again): the collector notes where each cursor stood whenever it deletes rows, so what is not settled by that note is
+still there to be sent, again at worst; a sink that gets a point twice keeps it once.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 from collectors.contract import StateDir
-from collectors.wal import connect, transaction
+from collectors.wal import connect, is_damage, transaction, verify
 
 HOUR_NS = 3600 * 10**9
 LEDGER_HOURS = 40 * 24
@@ -36,7 +42,7 @@ Rows = tuple[int, int]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors(
   uuid TEXT PRIMARY KEY, collector TEXT NOT NULL, position INTEGER NOT NULL DEFAULT 0,
-  delivered INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0
+  delivered INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, damaged INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ledger(
   collector TEXT, hour INTEGER, points INTEGER NOT NULL, PRIMARY KEY (collector, hour)
@@ -47,17 +53,19 @@ CREATE TABLE IF NOT EXISTS ranges(
 ) WITHOUT ROWID
 """
 _GET = """
-SELECT position, delivered, rejected, first, last, settled FROM cursors LEFT JOIN ranges USING (uuid)
+SELECT position, delivered, rejected, damaged, first, last, settled FROM cursors LEFT JOIN ranges USING (uuid)
 WHERE uuid = ? ORDER BY first
 """
 _RANGE = "INSERT INTO ranges VALUES (?, ?, ?, ?)"
+
+log = logging.getLogger("collectors.cursors")
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Rows up to `position` and those in the ranges `ahead` are settled; `flights` are being sent.
 
-    `delivered` and `rejected` count points.
+    `delivered` and `rejected` count points. `damaged` is the inode of an outbox file that could not be read whole.
     """
 
     position: int = 0
@@ -65,6 +73,12 @@ class Cursor:
     rejected: int = 0
     ahead: tuple[Rows, ...] = ()
     flights: tuple[Rows, ...] = ()
+    damaged: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Points that are; grows with every acknowledgement."""
+        return self.delivered + self.rejected
 
     def passed(self, row: int) -> bool:
         """Whether the row is settled."""
@@ -104,7 +118,14 @@ class Cursor:
             else:
                 ahead.append((first, last))
         flights = tuple(f for f in self.flights if f not in landed)
-        return Cursor(position, self.delivered + delivered, self.rejected + rejected, tuple(ahead), flights)
+        return Cursor(
+            position,
+            self.delivered + delivered,
+            self.rejected + rejected,
+            tuple(ahead),
+            flights,
+            self.damaged,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +166,53 @@ def read_ledger(state: StateDir, sink: str, collector: str, first: int, last: in
     return int(row[0] or 0)
 
 
+def outbox_known_as(state: StateDir, collector: str) -> str | None:
+    """The uuid under which senders know a collector's outbox; None where none has met it."""
+    for sink in state.sinks_with_cursors():
+        try:
+            db = connect(state.cursors(sink), write=False)
+            try:
+                found = db.execute("SELECT uuid FROM cursors WHERE collector = ?", (collector,)).fetchone()
+            finally:
+                db.close()
+        except sqlite3.Error:
+            continue  # damaged too, or being made; another may know
+        if found:
+            return str(found[0])
+    return None
+
+
 class Cursors:
     """A sink's cursors, for its sender. Raises sqlite3.Error."""
 
     def __init__(self, state: StateDir, sink: str) -> None:
-        self._db = connect(state.cursors(sink), write=True)
-        for statement in _SCHEMA.split(";\n"):
-            self._db.execute(statement)
+        """Open them; damaged ones are set aside as ``.corrupt-<time>`` and begun anew. Raises OSError too."""
+        path = state.cursors(sink)
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            log.error("cannot read %s: %s; it is set aside, outboxes know where to go on", path.name, error)
+            _set_aside(path)
+            self._db = _open(path)
         self._known: dict[str, Cursor] = {}
         self._left_over: dict[str, Sequence[Rows]] = {}
+
+    def begin(self, uuid: str, collector: str, noted: Cursor) -> None:
+        """Meet an outbox, which notes where this sink stood: a cursor that knows of less goes on from there."""
+        with transaction(self._db):
+            self._forget_others(collector, uuid)
+            if self.get(uuid).settled < noted.settled:
+                self._put(uuid, noted)
+
+    def tell_damaged(self, uuid: str, inode: int, left_over: Sequence[Rows] = ()) -> None:
+        """Let the collector know that this file of its outbox cannot be read whole; `left_over` is still to come."""
+        if self.get(uuid).damaged != inode:
+            self._db.execute("UPDATE cursors SET damaged = ? WHERE uuid = ?", (inode, uuid))
+            self._known[uuid] = replace(self.get(uuid), damaged=inode)
+        if left_over:
+            self._left_over[uuid] = left_over
 
     def get(self, uuid: str) -> Cursor:
         """Where this sink stands in the outbox `uuid`."""
@@ -269,16 +328,38 @@ class Cursors:
         self._db.executemany("DELETE FROM cursors WHERE uuid = ?", gone)
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    db = connect(path, write=True)
+    try:
+        for statement in _SCHEMA.split(";\n"):
+            db.execute(statement)
+        if not db.execute("SELECT 1 FROM pragma_table_info('cursors') WHERE name = 'damaged'").fetchone():
+            db.execute("ALTER TABLE cursors ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0")
+        verify(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _set_aside(path: Path) -> None:
+    for suffix in ("", "-wal"):
+        if (file := path.with_name(path.name + suffix)).exists():
+            file.replace(f"{file}.corrupt-{time.time():.0f}")
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+
+
 def _get(db: sqlite3.Connection, uuid: str) -> Cursor | None:
     rows = db.execute(_GET, (uuid,)).fetchall()
     if not rows:
         return None
-    position, delivered, rejected, *_ = rows[0]
-    ranges = [row[3:] for row in rows if row[3] is not None]
+    position, delivered, rejected, damaged, *_ = rows[0]
+    ranges = [row[4:] for row in rows if row[4] is not None]
     return Cursor(
         position,
         delivered,
         rejected,
         ahead=tuple((first, last) for first, last, settled in ranges if settled),
         flights=tuple((first, last) for first, last, settled in ranges if not settled),
+        damaged=damaged,
     )

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from collectors.contract import Points, StateDir
 from collectors.cursors import LAST, Cursor, Rows
-from collectors.outbox import points_of
-from collectors.wal import connect
+from collectors.outbox.file import VERSION, noted, points_of, unpack
+from collectors.wal import connect, is_damage
 
-_SOME = """
-SELECT id, points, lines, body FROM batches WHERE id BETWEEN ? AND ?
-AND route IN (SELECT id FROM routes WHERE instr(' ' || sinks || ' ', ?)) ORDER BY id
-"""
+_OURS = "route IN (SELECT id FROM routes WHERE instr(' ' || sinks || ' ', ?))"
+_SOME = f"SELECT id, points, lines, body FROM batches WHERE id BETWEEN ? AND ? AND {_OURS} ORDER BY id"
+_LATER = f"SELECT coalesce(sum(points), 0) FROM batches, meta WHERE batches.id > counted_to AND {_OURS}"
+_COUNTED = f"SELECT acquired + ({_LATER}), dropped FROM counters WHERE sink = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,31 @@ class Taken:
 
 
 class Feed:
-    """One collector's outbox as this sink sees it. Methods raise sqlite3.Error."""
+    """One collector's outbox as this sink sees it. Methods raise sqlite3.Error, at damage a DatabaseError."""
 
     def __init__(self, path: Path, sink: str) -> None:
         """Open an outbox. Raises sqlite3.Error, or LookupError while its collector is still making it."""
         self.path = path
         self.collector = path.stem
         self._sink = sink
-        self._inode = path.stat().st_ino
+        self.inode = path.stat().st_ino
+        self._counted = 0, 0
         self._seen: object = None
         self._drained: object = None
         self._db = connect(path, write=False)
-        self._db.execute("PRAGMA cache_size = -256")
-        if not self._db.execute("PRAGMA user_version").fetchone()[0]:
+        try:
+            self._db.execute("PRAGMA cache_size = -256")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                raise LookupError(f"{path.name} is not ready")
+            self.uuid: str = self._db.execute("SELECT uuid FROM meta").fetchone()[0]
+        except BaseException:
             self._db.close()
-            raise LookupError(f"{path.name} is not ready")
-        self.uuid: str = self._db.execute("SELECT uuid FROM meta").fetchone()[0]
+            raise
 
     def replaced(self) -> bool:
         """Whether the file is gone or another one."""
         try:
-            return self.path.stat().st_ino != self._inode
+            return self.path.stat().st_ino != self.inode
         except FileNotFoundError:
             return True
 
@@ -112,12 +116,18 @@ class Feed:
         return taken
 
     def counts(self, cursor: Cursor) -> Points:
-        """Points of this sink; `cursor` was read before."""
-        row = self._db.execute(
-            "SELECT acquired, dropped FROM counters WHERE sink = ?", (self._sink,)
-        ).fetchone()
-        acquired, dropped = row or (0, 0)
-        return points_of(acquired, dropped, cursor)
+        """Points of this sink, as they were before if the outbox is damaged; `cursor` was read before."""
+        try:
+            row = self._db.execute(_COUNTED, (f" {self._sink} ", self._sink)).fetchone()
+            self._counted = row or (0, 0)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+        return points_of(*self._counted, cursor)
+
+    def noted(self) -> Cursor:
+        """Where this sink stood when the collector deleted rows last."""
+        return noted(self._db, self._sink)
 
     def close(self) -> None:
         """Release the database."""
@@ -129,13 +139,19 @@ class Feed:
         count = 0
         query = _SOME + " DESC" if newest else _SOME
         rows = self._db.execute(query, (first, last, f" {self._sink} "))
-        for row, points, n, body in rows:
-            found.append((row, Chunk(self.uuid, points, body.rstrip(b"\n"))))
-            count += n
-            if count >= lines:
-                break
-        end = next(rows, None) is None
-        rows.close()
+        try:
+            for row, points, n, body in rows:
+                found.append((row, Chunk(self.uuid, points, unpack(body))))
+                count += n
+                if count >= lines:
+                    break
+            end = next(rows, None) is None
+        except sqlite3.DatabaseError as error:
+            if not found or lines == LAST or not is_damage(error):
+                raise
+            end = False  # what stands before the damage can go
+        finally:
+            rows.close()
         if newest:
             found.reverse()
         if not found and last == LAST:
@@ -164,8 +180,8 @@ def refresh(feeds: Mapping[str, Feed], state: StateDir, sink: str) -> dict[str, 
             continue
         try:
             found[path.stem] = Feed(path, sink)
-        except (LookupError, FileNotFoundError, sqlite3.OperationalError):
-            continue  # being made or removed at this moment; the next look will tell
+        except (LookupError, FileNotFoundError, sqlite3.DatabaseError):
+            continue  # being made, removed or rebuilt at this moment; the next look will tell
     for name, feed in feeds.items():
         if found.get(name) is not feed:
             feed.close()

@@ -17,14 +17,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, REPORT_EVERY_S, Report, SpecFile, StateDir, Trouble
-from collectors.cursors import Cursor, Cursors, Settled
+from collectors.cursors import Cursor, Cursors, Rows, Settled
 from collectors.delivery import Delivery
 from collectors.feed import Chunk, Feed, Taken, refresh
 from collectors.hours import by_hour, hour_of
@@ -34,6 +36,7 @@ from collectors.quantities import parse_duration
 from collectors.replay import replay
 from collectors.report import Rate, Reporter
 from collectors.sinks import Sink, open_sink
+from collectors.wal import is_damage
 
 
 async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
@@ -139,15 +142,18 @@ class Sender:
             feeds = [f for f in self._order if f.waiting() and turns.enter_context(turn(f.path))]
             for feed in feeds:
                 cursors[feed] = self._cursors.get(feed.uuid)
-                batch.add(feed, feed.again(self._cursors.left_over(feed.uuid)))
-                newest = feed.newest(cursors[feed], max(1, self._lines // 2 // len(feeds)))
+                left_over = self._cursors.left_over(feed.uuid)
+                batch.add(feed, self._read(feed, partial(feed.again, left_over), left_over))
+                share = max(1, self._lines // 2 // len(feeds))
+                newest = self._read(feed, partial(feed.newest, cursors[feed], share))
                 cursors[feed] = cursors[feed].take_off(newest.rows)
                 batch.add(feed, newest)
             for feed in feeds:
                 if batch.lines >= self._lines:
                     break
                 if not feed.drained:
-                    batch.add(feed, feed.oldest(cursors[feed], self._lines - batch.lines))
+                    room = self._lines - batch.lines
+                    batch.add(feed, self._read(feed, partial(feed.oldest, cursors[feed], room)))
                     self._order.remove(feed)
                     self._order.append(feed)
             if batch.taken:
@@ -155,6 +161,16 @@ class Sender:
                     {feed.uuid: (feed.collector, taken.rows) for feed, taken in batch.taken.items()}
                 )
         return batch
+
+    def _read(self, feed: Feed, take: Callable[[], Taken], left_over: Sequence[Rows] = ()) -> Taken:
+        """What is taken; nothing at a damaged place, of which the collector is told."""
+        try:
+            return take()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._cursors.tell_damaged(feed.uuid, feed.inode, left_over)
+            return Taken()
 
     async def _deliver(self, batch: Batch) -> None:
         """Bring a batch to its end. Undelivered, its rows stay on their way for a successor, or are put back."""
@@ -179,7 +195,10 @@ class Sender:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + self._max_age_s
-        self._feeds = refresh(self._feeds, self._state, self._name)
+        known_before, self._feeds = self._feeds, refresh(self._feeds, self._state, self._name)
+        for name, feed in self._feeds.items():
+            if known_before.get(name) is not feed:
+                self._cursors.begin(feed.uuid, name, feed.noted())
         known = set(self._feeds.values())
         self._order = [feed for feed in self._order if feed in known]
         self._order += [feed for feed in self._feeds.values() if feed not in set(self._order)]

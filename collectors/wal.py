@@ -24,10 +24,32 @@ def connect(path: Path, *, write: bool, auto_vacuum: bool = False) -> sqlite3.Co
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'rw'}"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
-    if auto_vacuum:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    db.execute("PRAGMA journal_mode = WAL" if write else "PRAGMA query_only = 1")
+    try:
+        if auto_vacuum:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL" if write else "PRAGMA query_only = 1")
+    except BaseException:
+        db.close()
+        raise
     return db
+
+
+class DamagedError(sqlite3.DatabaseError):
+    """The file is not the database it should be, or not a whole one."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def verify(db: sqlite3.Connection) -> None:
+    """Read all of a small database. Raises DamagedError."""
+    if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise DamagedError(found)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it says that the file is damaged or no database, and not that it cannot be had just now."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @contextmanager

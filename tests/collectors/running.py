@@ -26,6 +26,7 @@ from collectors.contract import (
     to_json,
     write_json,
 )
+from collectors.outbox.file import unpack
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Outcome:
             return []
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
             try:
-                bodies = [body for (body,) in db.execute("SELECT body FROM batches ORDER BY id")]
+                bodies = [unpack(body) for (body,) in db.execute("SELECT body FROM batches ORDER BY id")]
             except sqlite3.OperationalError:  # not made yet
                 bodies = []
         db.close()

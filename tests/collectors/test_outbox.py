@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from collectors.contract import Points, StateDir
-from collectors.cursors import Cursors, Settled
+from collectors.cursors import Cursor, Cursors, Settled
+from collectors.feed import Feed
 from collectors.outbox import Outbox, turn
+from collectors.outbox.file import files
 
 LOTS, FOREVER = 1 << 40, 1e9
 
@@ -15,6 +22,15 @@ def rows(state: StateDir) -> list[int]:
         found = [row for (row,) in db.execute("SELECT id FROM batches ORDER BY id")]
     db.close()
     return found
+
+
+def noise(size: int) -> bytes:
+    """Lines that take that many bytes, however they are packed."""
+    return os.urandom(size).replace(b"\n", b"N")
+
+
+def on_disk(state: StateDir) -> int:
+    return sum(file.stat().st_size for file in files(state.outbox("c"))[:2] if file.exists())
 
 
 def adds_up(points: Points) -> bool:
@@ -56,7 +72,7 @@ def test_rows_go_when_every_sink_of_their_route_has_passed_them(state: StateDir)
 def test_the_oldest_are_dropped_and_counted_beyond_the_size(state: StateDir) -> None:
     with Outbox(state, "c") as outbox:
         for _ in range(40):
-            outbox.append(b"m a=1 1\n" * 2000, 2000, ("x",))
+            outbox.append(noise(16_000), 2000, ("x",))
             outbox.maintain(200_000, FOREVER)
         kept = rows(state)
         assert kept[-1] == 40
@@ -101,14 +117,13 @@ def test_nothing_is_dropped_while_a_sender_chooses_its_rows(state: StateDir) -> 
 def test_space_is_given_back_after_an_outage(state: StateDir) -> None:
     with Outbox(state, "c") as outbox, Cursors(state, "x") as sender:
         for _ in range(100):
-            outbox.append(b"x" * 100_000, 1, ("x",))
-        outbox.sync()
-        before = state.outbox("c").stat().st_size
+            outbox.append(noise(100_000), 1, ("x",))
+        before = on_disk(state)
         sender.take_off({outbox.uuid: ("c", [(1, 100)])})
         sender.acknowledge({outbox.uuid: Settled([(1, 100)], delivered={0: 100})})
-        for _ in range(12):
+        outbox.prune()
+        for _ in range(3):
             outbox.maintain(LOTS, FOREVER)
-        outbox.sync()
         assert before > 9_000_000
         assert state.outbox("c").stat().st_size < 2_000_000
 
@@ -117,12 +132,13 @@ def test_what_a_power_cut_took_after_its_delivery_still_adds_up(state: StateDir,
     with Outbox(state, "c") as outbox, Cursors(state, "x") as sender:
         outbox.append(b"m a=1 1", 1, ("x",))
         outbox.sync()
-        saved = state.outbox("c").read_bytes()
+        shutil.copytree(state.outbox("c").parent, tmp_path / "on disk")
         outbox.append(b"m a=1 2", 1, ("x",))
         outbox.append(b"m a=1 3", 1, ("x",))
         sender.take_off({outbox.uuid: ("c", [(1, 2)])})
         sender.acknowledge({outbox.uuid: Settled([(1, 2)], delivered={0: 2})})
-    state.outbox("c").write_bytes(saved)
+    shutil.rmtree(state.outbox("c").parent)
+    shutil.move(tmp_path / "on disk", state.outbox("c").parent)
     with Outbox(state, "c") as outbox:
         assert outbox.counts() == {"x": Points(2, delivered=2)}
         outbox.append(b"m a=1 4", 1, ("x",))
@@ -134,4 +150,57 @@ def test_what_a_power_cut_took_after_its_delivery_still_adds_up(state: StateDir,
 def test_without_sinks_nothing_is_stored(state: StateDir) -> None:
     with Outbox(state, "c") as outbox:
         outbox.append(b"m a=1 1", 1, ())
-        assert (rows(state), outbox.counts()) == ([], {})
+        assert outbox.counts() == {}
+        assert rows(state) == []
+
+
+@pytest.mark.parametrize("limit", [512 << 10, 4 << 20])
+def test_file_and_log_together_stay_below_the_limit_however_long_it_fills(
+    state: StateDir, limit: int
+) -> None:
+    a_second = limit // 20
+    highest = 0
+    with Outbox(state, "c") as outbox:
+        for _ in range(60):
+            outbox.append(noise(a_second), 10, ("x",))
+            outbox.maintain(limit, FOREVER)
+            highest = max(highest, on_disk(state))
+        counts = outbox.counts()["x"]
+        assert counts.dropped > 300
+        assert adds_up(counts)
+        assert highest <= limit + 3 * a_second
+        for _ in range(4):
+            outbox.maintain(limit // 4, FOREVER)
+        assert on_disk(state) <= limit // 2
+
+
+def test_points_lost_in_memory_are_counted_as_acquired_and_dropped(state: StateDir) -> None:
+    with Outbox(state, "c") as outbox:
+        outbox.append(b"m a=1 1", 1, ("x",))
+        outbox.lose({"x": 7, "y": 2})
+    with Outbox(state, "c") as outbox:
+        assert outbox.counts() == {"x": Points(8, queued=1, dropped=7), "y": Points(2, dropped=2)}
+
+
+def test_cursors_that_are_lost_go_on_where_rows_are_left(state: StateDir) -> None:
+    with Outbox(state, "c") as outbox:
+        for n in range(4):
+            outbox.append(b"m a=1 %d" % n, 1, ("x",))
+        with Cursors(state, "x") as sender:
+            sender.begin(outbox.uuid, "c", Cursor())
+            sender.take_off({outbox.uuid: ("c", [(1, 2)])})
+            sender.acknowledge({outbox.uuid: Settled([(1, 2)], delivered={0: 2})})
+        outbox.prune()
+        with Cursors(state, "x") as sender:
+            sender.take_off({outbox.uuid: ("c", [(3, 3)])})
+            sender.acknowledge({outbox.uuid: Settled([(3, 3)], 1)})
+        state.cursors("x").write_bytes(b"nonsense" * 1000)
+        assert outbox.counts()["x"] == Points(4, delivered=2, queued=2)
+        feed = Feed(state.outbox("c"), "x")
+        with closing(feed), Cursors(state, "x") as sender:
+            sender.begin(feed.uuid, "c", feed.noted())
+            assert feed.oldest(sender.get(feed.uuid), 100).rows == [(3, 4)]
+            sender.take_off({feed.uuid: ("c", [(3, 4)])})
+            sender.acknowledge({feed.uuid: Settled([(3, 4)], delivered={0: 2})})
+        assert outbox.counts()["x"] == Points(4, delivered=4)
+    assert list(state.cursors("x").parent.glob("x.db.corrupt-*"))

@@ -1,0 +1,78 @@
+"""What an outbox takes of the disk, and which of its rows have to go."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from collectors.outbox.file import asides, files
+
+_LOG_BYTES = 2 << 20
+"""Reserved for the log, which is written back at half of it; less in an outbox of few MiB."""
+_SPARE_PAGES = 256
+"""Free pages kept for reuse before the file gives any back."""
+_GIVEN_PAGES = 4096
+"""Most of what it gives back at once, so that nobody waits long."""
+
+
+def used(db: sqlite3.Connection, path: Path) -> int:
+    """Bytes of the file that hold something, and of its log. Raises sqlite3.Error."""
+    log = files(path)[1]
+    return _filled(db) + (log.stat().st_size if log.exists() else 0)
+
+
+def last_beyond(db: sqlite3.Connection, path: Path, max_bytes: int, oldest_ns: int) -> int:
+    """The newest row that a limit asks to drop; 0 for none. Raises sqlite3.Error."""
+    first = db.execute("SELECT at_ns FROM batches ORDER BY id LIMIT 1").fetchone()
+    if first is None:
+        return 0
+    old = full = 0
+    if first[0] < oldest_ns:
+        (old,) = db.execute("SELECT max(id) FROM batches WHERE at_ns < ?", (oldest_ns,)).fetchone()
+    over = max(used(db, path), _filled(db) + _log_bytes(max_bytes)) - max_bytes
+    if over > 0:
+        for row, size in db.execute("SELECT id, length(body) FROM batches ORDER BY id"):
+            full, over = row, over - size
+            if over <= 0:
+                break
+    return max(old, full)
+
+
+def limit_log(db: sqlite3.Connection, max_bytes: int) -> None:
+    """Have the log written back, and cut, at half of what is reserved for it. Raises sqlite3.Error."""
+    log_bytes = _log_bytes(max_bytes) // 2
+    db.execute(f"PRAGMA wal_autocheckpoint = {log_bytes // _pragma(db, 'page_size')}")
+    db.execute(f"PRAGMA journal_size_limit = {log_bytes}")
+
+
+def give_back(db: sqlite3.Connection, max_bytes: int) -> None:
+    """Let the file shrink by what it neither needs nor will soon. Raises sqlite3.Error."""
+    free, size = _pragma(db, "freelist_count"), _pragma(db, "page_size")
+    spare = min(_SPARE_PAGES, max_bytes // 8 // size)
+    if free > spare:
+        db.executescript(f"PRAGMA incremental_vacuum({min(free - spare, _GIVEN_PAGES)})")
+
+
+def forget_asides(path: Path, max_bytes: int, oldest_ns: int) -> None:
+    """Remove damaged files that were set aside, but for the newest; that one too when it is old or space is short."""
+    found = asides(path)
+    for file in found[:-1]:
+        file.unlink(missing_ok=True)
+    for file in found[-1:]:
+        stat = file.stat()
+        taken = sum(f.stat().st_size for f in files(path) if f.exists())
+        if stat.st_mtime_ns < oldest_ns or stat.st_size + taken > max_bytes:
+            file.unlink(missing_ok=True)
+
+
+def _filled(db: sqlite3.Connection) -> int:
+    return (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * _pragma(db, "page_size")
+
+
+def _log_bytes(max_bytes: int) -> int:
+    return max(1 << 15, min(_LOG_BYTES, max_bytes // 8))
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

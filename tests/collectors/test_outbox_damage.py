@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from collectors.contract import Points, StateDir
+from collectors.cursors import Cursor, Cursors, Settled
+from collectors.feed import Feed
+from collectors.lines import parse
+from collectors.outbox import Outbox
+from collectors.outbox.file import files
+from collectors.wal import DamagedError, connect
+
+ROWS, LINES = 300, 20
+
+
+def line(n: int) -> bytes:
+    return b'm,collector=c value=%di,text="%s" %d' % (n, random.Random(n).randbytes(24).hex().encode(), n)
+
+
+def fill(state: StateDir) -> None:
+    """An outbox of rows that all stand in its main file."""
+    with Outbox(state, "c") as outbox:
+        for row in range(ROWS):
+            outbox.append(b"\n".join(line(row * LINES + n) for n in range(LINES)), 2 * LINES, ("x",))
+
+
+def values(state: StateDir) -> list[int]:
+    """What a sender would send, in order."""
+    with closing(Feed(state.outbox("c"), "x")) as feed:
+        chunks = feed.oldest(Cursor(), 10**9).chunks
+    return [int(parse(text)[2]["value"]) for chunk in chunks for text in chunk.body.decode().splitlines()]
+
+
+def overwrite(path: Path, at: int, size: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(random.Random(at).randbytes(size))
+
+
+def middle(path: Path) -> None:
+    overwrite(path, path.stat().st_size // 2, 20_000)
+
+
+def header(path: Path) -> None:
+    overwrite(path, 0, 100)
+
+
+def everything(path: Path) -> None:
+    overwrite(path, 0, path.stat().st_size)
+
+
+def truncated(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2 // 4096 * 4096)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def foreign(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE TABLE other(a); INSERT INTO other VALUES (1)")
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+SALVAGED = {middle: 0.85, truncated: 0.4, newer: 1.0}
+"""The least share of the readings that is still there; 0 for all others."""
+
+
+@pytest.mark.parametrize(
+    "harm", [middle, header, everything, truncated, emptied, foreign, newer], ids=lambda h: h.__name__
+)
+def test_damage_is_noticed_set_aside_counted_and_collection_goes_on(
+    state: StateDir, harm: Callable[[Path], None]
+) -> None:
+    fill(state)
+    with Cursors(state, "x") as sender, closing(Feed(state.outbox("c"), "x")) as feed:
+        sender.begin(feed.uuid, "c", feed.noted())
+        sender.take_off({feed.uuid: ("c", [(1, 10)])})
+        sender.acknowledge({feed.uuid: Settled([(1, 10)], delivered={0: 10 * 2 * LINES})})
+    harm(state.outbox("c"))
+    outbox = Outbox(state, "c")
+    outbox.counts()
+    if outbox.damage is None:  # what opening does not touch, a sender finds
+        with closing(Feed(state.outbox("c"), "x")) as feed, Cursors(state, "x") as sender:
+            with pytest.raises(sqlite3.DatabaseError):
+                feed.again([(1, ROWS)])
+            sender.tell_damaged(feed.uuid, feed.inode)
+        with pytest.raises(DamagedError):
+            outbox.maintain(1 << 40, 1e9)
+    assert outbox.damage
+    with pytest.raises(sqlite3.DatabaseError):
+        outbox.append(line(0), 2, ("x",))
+    outbox.rebuild()
+    outbox.append(line(10**6), 2, ("x",))
+    kept = values(state)
+    assert kept[-1] == 10**6
+    assert kept == sorted(set(kept))
+    counts = outbox.counts()["x"]
+    assert counts.queued == 2 * sum(value >= 10 * LINES for value in kept)
+    assert counts.acquired == counts.delivered + counts.queued + counts.dropped
+    assert len(kept) >= SALVAGED.get(harm, 0) * (ROWS - 10) * LINES
+    if harm in SALVAGED:  # counters could be read, so it is known what was lost
+        assert counts.acquired == 2 * (ROWS * LINES + 1)
+        assert counts.delivered == 2 * 10 * LINES
+    assert outbox.set_aside and outbox.set_aside.startswith("c.db.corrupt-")
+    outbox.close()
+    again = Outbox(state, "c")
+    assert again.counts()["x"] == counts
+    assert again.damage is None
+    again.close()
+
+
+def test_an_outbox_of_the_first_version_is_taken_over_whole(state: StateDir) -> None:
+    path = state.outbox("c")
+    with closing(connect(path, write=True, auto_vacuum=True)) as db:
+        db.executescript(
+            """
+            CREATE TABLE meta(uuid TEXT NOT NULL);
+            CREATE TABLE routes(id INTEGER PRIMARY KEY, sinks TEXT NOT NULL UNIQUE);
+            CREATE TABLE batches(
+              id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, route INTEGER NOT NULL REFERENCES routes,
+              points INTEGER NOT NULL, lines INTEGER NOT NULL, body BLOB NOT NULL
+            );
+            CREATE TABLE counters(
+              sink TEXT PRIMARY KEY, acquired INTEGER NOT NULL DEFAULT 0, dropped INTEGER NOT NULL DEFAULT 0
+            ) WITHOUT ROWID;
+            INSERT INTO meta VALUES ('abc'); INSERT INTO routes VALUES (1, 'x'); PRAGMA user_version = 1;
+            INSERT INTO counters VALUES ('x', 40, 10)
+            """
+        )
+        db.executemany(
+            "INSERT INTO batches VALUES (?, 1, 1, 2, 1, ?)",
+            [(n, b"m value=%di,b=1 1\n" % n) for n in range(5, 20)],
+        )
+    outbox = Outbox(state, "c")
+    assert outbox.counts() == {}
+    outbox.rebuild()
+    assert outbox.uuid == "abc"
+    assert outbox.counts() == {"x": Points(40, queued=30, dropped=10)}
+    assert values(state) == list(range(5, 20))
+    outbox.close()
+
+
+def test_a_half_written_rebuild_is_begun_again_and_a_whole_one_finished(state: StateDir) -> None:
+    fill(state)
+    path = state.outbox("c")
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.write_bytes(b"half")
+    with Outbox(state, "c") as outbox:
+        assert outbox.counts()["x"].queued == ROWS * LINES * 2
+        outbox.rebuild()
+    assert len(values(state)) == ROWS * LINES
+    path.rename(unfinished)
+    files(path)[1].write_bytes(b"of the damaged one")
+    with Outbox(state, "c") as outbox:
+        assert outbox.counts()["x"].queued == ROWS * LINES * 2
+
+
+def test_what_a_sender_held_while_its_rows_were_damaged_counts_as_delivered(state: StateDir) -> None:
+    fill(state)
+    with Cursors(state, "x") as sender:
+        outbox = Outbox(state, "c")
+        sender.begin(outbox.uuid, "c", Cursor())
+        sender.take_off({outbox.uuid: ("c", [(1, ROWS)])})
+        outbox.close()
+        with closing(sqlite3.connect(state.outbox("c"))) as db:
+            db.execute("UPDATE batches SET body = x'00' WHERE id > 200")
+            db.commit()
+        outbox.rebuild()
+        assert outbox.counts()["x"].dropped == 100 * 2 * LINES
+        sender.acknowledge({outbox.uuid: Settled([(1, ROWS)], delivered={0: ROWS * 2 * LINES})})
+        outbox.prune()
+        assert outbox.counts()["x"] == Points(ROWS * 2 * LINES, delivered=ROWS * 2 * LINES)
+        outbox.close()
