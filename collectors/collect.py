@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from collectors import protocols
 from collectors.batch import Batch
-from collectors.contract import EXIT_CONFIG, EXIT_RETRY, EXIT_STOPPED, Report, SpecFile, StateDir
+from collectors.buffer import Buffer
+from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, Report, SpecFile, StateDir
 from collectors.follow import SessionLoop
 from collectors.live import Live
 from collectors.model import Link
@@ -41,12 +41,7 @@ async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     except (SpecError, LookupError, ValueError) as error:
         log.error("%s", error)
         return EXIT_CONFIG
-    try:
-        outbox = Outbox(state, spec.name)
-    except (OSError, sqlite3.Error) as error:
-        log.error("cannot open the outbox %s: %s", state.outbox(spec.name), error)
-        return EXIT_RETRY
-    with outbox:
+    with Outbox(state, spec.name) as outbox:
         await Collector(spec, parsed, state, outbox).run(stop)
     return EXIT_STOPPED
 
@@ -71,9 +66,9 @@ class Collector:
     """The links of one collector, its outbox and its report."""
 
     def __init__(self, file: SpecFile, spec: CollectorSpec, state: StateDir, outbox: Outbox) -> None:
-        self._outbox = outbox
         self._live = Live(state, file.name)
         self._batch = Batch(outbox, self._live.sinks)
+        self._buffer = Buffer(outbox, self._batch, self._live)
         self._reporter = Reporter(file, state, self._figures)
         self._rate = Rate()
         self._changed = asyncio.Event()
@@ -105,7 +100,7 @@ class Collector:
             for task in done:
                 task.result()
         finally:
-            self._batch.commit()
+            self._batch.close()
         self._reporter.write()
 
     async def _keep_house(self, stop: asyncio.Event) -> None:
@@ -113,14 +108,10 @@ class Collector:
         while not stop.is_set():
             self._live.look()
             self._newest.look()
-            self._batch.route(self._live.sinks)
             now_ns, now = time.time_ns(), time.monotonic()
             for unit in self._units:
                 unit.readings.grow_stale(unit.reason, now_ns, now)
-            try:
-                self._outbox.maintain(self._live.max_bytes, self._live.max_age_s)
-            except sqlite3.Error as error:
-                log.error("cannot maintain the outbox: %s", error)
+            self._buffer.maintain()
             try:
                 self._reporter.write_if_due()
             except OSError as error:
@@ -134,10 +125,9 @@ class Collector:
 
     def _figures(self, report: Report) -> Report:
         return replace(
-            report,
+            self._buffer.figures(report),
             cycled=all(link.cycled for link in self._links),
             devices=tuple(unit.report() for unit in self._units),
-            points=self._outbox.counts(),
             points_per_second=self._rate.of(self._batch.total),
             stale_tags=count_stale(unit.readings for unit in self._units),
         )

@@ -37,6 +37,9 @@ REPORT_EVERY_S = 10.0
 VALUES_WANTED_S = 15.0
 """So long after the mark was set a collector keeps its newest values written."""
 
+DEFAULT_BUFFER = {"maxBytes": "256MiB", "maxAge": "7d"}
+"""The bounds of an outbox where ``spec.buffer`` does not say."""
+
 Kind = Literal["Collector", "Sink"]
 
 
@@ -130,12 +133,14 @@ class LiveFile:
     ``spec`` holds the live fields of the manifest as written (``restart stop health resources buffer sinks
     nodeSelector``); ``sinks`` the names of the sinks in force, defaults resolved (empty for a Sink); ``texts`` maps a
     tag's name to its ``unit`` and ``title``; ``metadata`` the manifest's title, labels and annotations.
+    ``buffer_share``: bytes of ``--buffer-total`` for its outbox, None without a limit.
     """
 
     sinks: tuple[str, ...] = ()
     spec: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    buffer_share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,15 @@ class DeviceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class BufferReport:
+    """An outbox on disk: bytes in use, bytes allowed, and for how many seconds of outage the rest will do."""
+
+    bytes: int
+    max_bytes: int
+    covers_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Why something is not as it should be: a CamelCase reason, a sentence, and since when (epoch seconds)."""
 
@@ -197,7 +211,8 @@ class Report:
 
     ``monotonic_s`` and ``boot_id`` tell how old it is (the clock may step); ``cycled``: one full cycle was tried (a
     sender: the sink was tried once, or there is nothing to send). ``points`` are by sink for a collector, by
-    collector for a sender. ``held`` is set while a sender's sink does not accept; ``troubles`` by condition type.
+    collector for a sender. ``held`` is set while a sender's sink does not accept; ``buffer`` is of a collector;
+    ``troubles`` by the type of the condition that tells of them.
     """
 
     name: str
@@ -214,6 +229,7 @@ class Report:
     stale_tags: int = 0
     held: Trouble | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    buffer: BufferReport | None = None
 
     @property
     def news(self) -> object:
@@ -233,11 +249,12 @@ class Report:
             DeviceReport(**{**d, "quarantined": tuple(Quarantined(**q) for q in d.get("quarantined", ()))})
             for d in value.get("devices", ())
         )
-        held = value.get("held")
+        held, buffer = value.get("held"), value.get("buffer")
         plain |= {
             "devices": devices,
             "points": {k: Points(**v) for k, v in value.get("points", {}).items()},
             "held": Trouble(**held) if held else None,
+            "buffer": BufferReport(**buffer) if buffer else None,
             "troubles": {k: Trouble(**v) for k, v in value.get("troubles", {}).items()},
         }
         return cls(**plain)
@@ -256,6 +273,25 @@ def check_spec(kind: Kind, name: str, spec: Mapping[str, Any]) -> list[Problem]:
     from collectors.spec import check  # noqa: PLC0415  (spec speaks in terms of this module)
 
     return check(kind, name, spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Tended:
+    """An outbox without a collector: points queued and dropped for all sinks; whether it was removed."""
+
+    queued: int
+    dropped: int
+    removed: bool
+
+
+def tend_outbox(state: StateDir, name: str, *, remove: bool) -> Tended:
+    """Do for an outbox what its collector would, where none lives: the caller holds ``locks/<name>``.
+
+    With `remove` it is deleted, report and live file too, once nothing is queued. Raises sqlite3.Error, OSError.
+    """
+    from collectors.outbox.tending import tend  # noqa: PLC0415  (like check_spec)
+
+    return tend(state, name, remove=remove)
 
 
 def to_json(value: SpecFile | LiveFile | Report) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from collectors.contract import StateDir, read_json
+from collectors.contract import DEFAULT_BUFFER, StateDir, read_json
 from collectors.quantities import parse_duration, parse_size
 
 DEFAULT_SINK = "local"
-DEFAULT_BUFFER = {"maxBytes": "256MiB", "maxAge": "7d"}
 
 log = logging.getLogger("collectors.live")
 
@@ -42,5 +41,7 @@ class Live:
         buffer = {**DEFAULT_BUFFER, **value.get("spec", {}).get("buffer", {})}
         max_bytes, max_age_s = parse_size(buffer["maxBytes"]), parse_duration(buffer["maxAge"])
         self.sinks: tuple[str, ...] = tuple(value.get("sinks") or (DEFAULT_SINK,))
-        self.max_bytes, self.max_age_s = max_bytes, max_age_s
+        share = value.get("buffer_share")
+        self.max_bytes = max_bytes if share is None else min(max_bytes, int(share))
+        self.max_age_s = max_age_s
         self.texts: Mapping[str, Mapping[str, str]] = value.get("texts") or {}

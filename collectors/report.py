@@ -62,16 +62,17 @@ class Reporter:
 
 
 class Rate:
-    """Points per second over the last ten seconds."""
+    """How fast a total grows, per second over the last `over_s` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, over_s: float = RATE_OVER_S) -> None:
+        self._over_s = over_s
         self._seen: deque[tuple[float, int]] = deque()
 
     def of(self, total: int) -> float:
         """The rate, given the total so far."""
         now = monotonic()
         self._seen.append((now, total))
-        while self._seen[0][0] < now - RATE_OVER_S and len(self._seen) > 2:
+        while self._seen[0][0] < now - self._over_s and len(self._seen) > 2:
             self._seen.popleft()
         first_at, first = self._seen[0]
         return round((total - first) / max(1.0, now - first_at), 1)

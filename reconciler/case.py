@@ -96,6 +96,8 @@ def trouble(case: Case, instance: Instance, manifest: Manifest) -> tuple[str, st
         return "MemoryLimit", f"uses {instance.memory_bytes} bytes of memory, {limit} are allowed"
     if manifest.type == "exec":
         return _silence(case, instance, health.log_silence_s)
+    if not case.observed.writable:
+        return None  # nobody can report; a restart would cost what is kept in memory
     report = own_report(case.observed.reports.get(case.name), instance, case.observed.boot_id)
     waited = case.now - max(instance.started, case.passes_since)
     if not (report and report.cycled) and waited > health.start_timeout_s:

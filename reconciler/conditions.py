@@ -67,7 +67,7 @@ def ready(subject: Subject) -> Finding:
     if report is None or not report.cycled:
         return Finding("Ready", False, "Starting", "has not completed a first cycle yet")
     silent_s = subject.now - report.monotonic_s
-    if silent_s > manifest.health.stale_after_s:
+    if silent_s > manifest.health.stale_after_s and subject.observed.writable:
         return Finding("Ready", False, "ReportStale", f"has not reported for {silent_s:.0f} s")
     if manifest.kind == "Sink":
         return Finding("Ready", True, "Sending", "sends what is queued")
@@ -81,7 +81,8 @@ def healthy(subject: Subject) -> Finding:
     is_ready = ready(subject)
     if not is_ready.holds:
         return Finding("Healthy", False, is_ready.reason, is_ready.message)
-    wrong = next((f for f in (*_disconnected(subject), *_data_held(subject), *_stale(subject))), None)
+    kinds = (_told, _disconnected, _data_held, _stale)
+    wrong = next((finding for kind in kinds for finding in kind(subject)), None)
     if wrong:
         return Finding("Healthy", False, wrong.reason, wrong.message)
     return Finding("Healthy", True, "AllGood", "everything it needs answers")
@@ -114,8 +115,29 @@ def _disconnected(subject: Subject) -> Iterator[Finding]:
         yield Finding("DeviceDisconnected", True, "DeviceDisconnected", message)
 
 
+def _told(subject: Subject) -> Iterator[Finding]:
+    """What is wrong that no condition of its own is for."""
+    if not subject.observed.writable and subject.instance:
+        message = (
+            "the state directory cannot be written: its disk is full, or read-only. Readings are kept in memory up to"
+            " a limit, nothing is restarted for want of a report; free some space"
+        )
+        yield Finding("Healthy", False, "DiskFull", message)
+    told = subject.report.troubles.get("Healthy") if subject.report else None
+    if told:
+        yield Finding("Healthy", False, told.reason, told.message)
+
+
 def _data_held(subject: Subject) -> Iterator[Finding]:
-    """A sink that does not accept holds the data of its own sender and of every collector writing to it."""
+    """A sink that does not accept holds the data of its own sender and of every collector writing to it.
+
+    So does an outbox that cannot be written; one that is full drops the oldest.
+    """
+    told = subject.report.troubles.get("DataHeld") if subject.report and subject.instance else None
+    left = _buffer_left(subject.report)
+    if told:
+        yield Finding("DataHeld", True, told.reason, told.message)
+        return
     names = [subject.step.name]
     if subject.manifest and subject.manifest.kind == "Collector":
         names = list(subject.desired.sinks_of(subject.manifest))
@@ -123,11 +145,20 @@ def _data_held(subject: Subject) -> Iterator[Finding]:
         report = subject.observed.reports.get(name)
         alive = bool(subject.observed.instances.get(name))
         if not alive and subject.instance:
-            yield Finding("DataHeld", True, "SinkNotRunning", f"sink {name}: its sender does not run")
+            yield Finding("DataHeld", True, "SinkNotRunning", f"sink {name}: its sender does not run{left}")
             return
         if alive and report and report.held:
-            yield Finding("DataHeld", True, report.held.reason, f"sink {name}: {report.held.message}")
+            yield Finding("DataHeld", True, report.held.reason, f"sink {name}: {report.held.message}{left}")
             return
+
+
+def _buffer_left(report: Report | None) -> str:
+    """How long the rest of the buffer will do, roughly enough to stay the same sentence for a while."""
+    if report is None or report.buffer is None:
+        return ""
+    hours, minutes = divmod(int(report.buffer.covers_s // 600) * 10, 60)
+    span = f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
+    return f"; {span} of buffer left" if hours or minutes else "; less than 10 min of buffer left"
 
 
 def _stale(subject: Subject) -> Iterator[Finding]:

@@ -23,8 +23,11 @@ TOLD = {
     "PruneBlocked": ("PruneBlocked", "PruneUnblocked"),
     "LockHeld": ("LockHeld", "LockFree"),
     "StaleTags": ("TagsStale", "TagsFresh"),
+    "DataDropped": ("DataDropped", "DataKept"),
+    "DiskFull": ("DiskFull", "DiskFree"),
+    "OutboxDamaged": ("OutboxDamaged", "OutboxMended"),
 }
-"""By condition type: the event of its beginning and of its end."""
+"""By condition type, or by the reason of DataHeld or not Healthy: the event of its beginning and of its end."""
 DONE = {
     Action.START: "Started",
     Action.STOP: "Stopping",
@@ -70,9 +73,7 @@ def of_passes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[N
 
 def _of_name(before: Status, after: Status) -> Iterator[News]:
     name = after["name"]
-    was, now = (
-        {c["type"]: c for c in s.get("conditions", ()) if c["status"] == "True"} for s in (before, after)
-    )
+    was, now = _holding(before), _holding(after)
     for kind, (begun, over) in TOLD.items():
         if kind in now and kind not in was:
             yield News(begun, now[kind]["message"], name)
@@ -91,6 +92,17 @@ def _of_name(before: Status, after: Status) -> Iterator[News]:
             yield News("DeviceBack", f"{where} answers", name)
         else:
             yield News("DeviceLost", f"{where}: {device['last_error'] or 'not connected'}", name)
+
+
+def _holding(status: Status) -> dict[str, Mapping[str, Any]]:
+    """Conditions that are True by type, and those that tell of trouble by their reason."""
+    found = status.get("conditions", ())
+    reasons = {
+        c.get("reason", ""): c
+        for c in found
+        if (c["type"], c["status"]) in (("DataHeld", "True"), ("Healthy", "False"))
+    }
+    return {**reasons, **{c["type"]: c for c in found if c["status"] == "True"}}
 
 
 def _of_source(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[News]:

@@ -19,7 +19,7 @@ from reconciler.model import Desired, History, Plan
 
 REFRESH_S = 10.0
 
-COUNTERS = frozenset({"cpu_percent", "memory_mb", "uptime_s", "points", "points_per_second"})
+COUNTERS = frozenset({"cpu_percent", "memory_mb", "uptime_s", "points", "points_per_second", "buffer"})
 DEVICE_COUNTERS = frozenset({"last_read_at", "reads", "errors", "late_cycles", "lost_values", "cycle_ms"})
 
 logger = logging.getLogger("daq.publish")

@@ -91,6 +91,7 @@ def process_status(
         "devices": _plain([asdict(d) for d in report.devices]) if report else [],
         "points": asdict(points),
         "points_per_second": round(report.points_per_second, 2) if report and alive else 0.0,
+        "buffer": asdict(report.buffer) if report and report.buffer else None,
     }
 
 

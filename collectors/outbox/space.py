@@ -7,6 +7,8 @@ from pathlib import Path
 
 from collectors.outbox.file import asides, files
 
+ROW_BYTES = 32
+"""What a row takes beside its body, about."""
 _LOG_BYTES = 2 << 20
 """Reserved for the log, which is written back at half of it; less in an outbox of few MiB."""
 _SPARE_PAGES = 256

@@ -110,7 +110,7 @@ class Outbox:
             self._last += 1
             self._routes[sinks] = route
             self._tallies = added(self._tallies, dict.fromkeys(sinks, points))
-            self.stored_bytes += len(body)
+            self.stored_bytes += space.ROW_BYTES + len(body)
             self._unsynced = True
             self._sync_if_due(db)
 
@@ -130,6 +130,17 @@ class Outbox:
         """Bytes in use on disk. Raises sqlite3.Error, OSError."""
         with self._using() as db:
             return space.used(db, self._path)
+
+    def is_empty(self) -> bool:
+        """Whether it holds no row. Raises sqlite3.Error, OSError."""
+        with self._using() as db:
+            return db.execute("SELECT 1 FROM batches LIMIT 1").fetchone() is None
+
+    def oldest_s(self) -> float:
+        """Age of the oldest row in seconds; 0 without any. Raises sqlite3.Error, OSError."""
+        with self._using() as db:
+            first = db.execute("SELECT at_ns FROM batches ORDER BY id LIMIT 1").fetchone()
+        return max(0.0, (time.time_ns() - first[0]) / 1e9) if first else 0.0
 
     def prune(self) -> None:
         """Delete the rows that every sink of their route has passed."""
@@ -177,6 +188,12 @@ class Outbox:
         """The name of the newest damaged file that was set aside and is still there."""
         found = asides(self._path)
         return found[-1].name if found else None
+
+    @property
+    def set_aside_at(self) -> float:
+        """When that was, epoch seconds; 0 without any."""
+        found = asides(self._path)
+        return found[-1].stat().st_mtime if found else 0.0
 
     def sync(self) -> None:
         """Put everything appended on disk now."""

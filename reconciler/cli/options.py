@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from collectors.contract import StateDir, parse_duration
+from collectors.contract import StateDir, parse_duration, parse_size
 from reconciler.gitsource.remote import Remote
 from reconciler.model import Node
 from reconciler.server.address import Address
@@ -114,6 +114,15 @@ class Options:
             envvar="DAQ_LABEL", metavar="K=V", help="Label of this machine, for nodeSelector; repeatable."
         ),
     ] = None
+    buffer_total: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DAQ_BUFFER_TOTAL",
+            metavar="SIZE",
+            help="What all outboxes together may take of the disk. Default: 20 % of it, at most 10GiB.",
+            show_default=False,
+        ),
+    ] = None
     log_format: Annotated[
         Literal["text", "json"], typer.Option(envvar="DAQ_LOG_FORMAT", help="How `daq run` logs.")
     ] = "text"
@@ -149,14 +158,18 @@ class Options:
 
     @property
     def this_node(self) -> Node:
-        """The machine as nodeSelectors see it. Raises typer.BadParameter for a label without `=`."""
+        """The machine as manifests see it. Raises typer.BadParameter for a label without `=`, or what is no size."""
         labels = {}
         for text in self.label or []:
             key, equals, value = text.partition("=")
             if not equals or not key:
                 raise typer.BadParameter(f"{text!r} is no label; write --label KEY=VALUE")
             labels[key] = value
-        return Node(self.node or socket.gethostname(), labels)
+        try:
+            total = None if self.buffer_total is None else parse_size(self.buffer_total)
+        except ValueError as error:
+            raise typer.BadParameter(f"--buffer-total: {error}") from None
+        return Node(self.node or socket.gethostname(), labels, total)
 
     @property
     def endpoint(self) -> Address | None:

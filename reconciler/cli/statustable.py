@@ -14,7 +14,7 @@ Status = Mapping[str, Any]
 HEADER = ("HEALTH", "NAME", "STATUS", "REASON", "DEVICES", "READ", "RESTARTS", "QUEUED")
 USUAL = ("Ready", "Healthy")
 """Conditions that are always there, and good when True."""
-WIDE = ("TYPE", "PID", "CPU %", "MEM MB", "UPTIME", "DIGEST", "MANIFEST")
+WIDE = ("TYPE", "BUFFER", "COVERS", "DROPPED", "PID", "CPU %", "MEM MB", "UPTIME", "DIGEST", "MANIFEST")
 LIVE = ("HEALTH", "NAME", "STATUS", "REASON", "DEVICES", "QUEUED", "POINTS/S", "CPU %")
 """What moves; --watch shows it instead."""
 
@@ -68,7 +68,7 @@ def remarks(processes: Sequence[Status], document: Mapping[str, Any], language: 
 
 def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[str, str]:
     """All columns there are."""
-    devices, manifest = p["devices"], p["manifest"]
+    devices, manifest, buffer = p["devices"], p["manifest"], p["buffer"]
     read_at = max((d["last_read_at"] or 0 for d in devices), default=0)
     return {
         "HEALTH": p["health"],
@@ -83,6 +83,9 @@ def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[st
         "POINTS/S": f"{sparkline(rates)} {p['points_per_second']:.0f}",
         "CPU %": f"{sparkline(loads)} {p['cpu_percent']:.1f}".lstrip(),
         "TYPE": p["type"],
+        "BUFFER": f"{buffer['bytes'] >> 20}/{buffer['max_bytes'] >> 20} MiB" if buffer else "-",
+        "COVERS": duration(buffer["covers_s"]) if buffer else "-",
+        "DROPPED": str(p["points"]["dropped"]),
         "PID": str(p["pid"] or "-"),
         "MEM MB": f"{p['memory_mb']:.1f}",
         "UPTIME": duration(p["uptime_s"]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from collectors.contract import LiveFile, SpecFile, monotonic
 from reconciler import restarts
@@ -20,12 +22,20 @@ logger = logging.getLogger("daq.reconcile")
 class Performer:
     """Carries out steps and keeps a line on each in `done`."""
 
-    def __init__(self, processes: Processes, reader: Reader, records: Records, node: Node) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        reader: Reader,
+        records: Records,
+        node: Node,
+        share: Callable[[str, Desired], int | None],
+    ) -> None:
         self.done: list[str] = []
         self._processes = processes
         self._reader = reader
         self._records = records
         self._node = node
+        self._share = share
 
     def perform(
         self, step: Step, desired: Desired, observed: Observed, history: History, now: float
@@ -43,7 +53,7 @@ class Performer:
                 for instance in step.instances:
                     self._processes.kill(instance)
             case Action.UPDATE:
-                self._processes.update(step.name, live_file(desired, desired.manifests[step.name]))
+                self._processes.update(step.name, self._live_file(desired, desired.manifests[step.name]))
         return history
 
     def spec_file(self, manifest: Manifest) -> SpecFile:
@@ -82,8 +92,11 @@ class Performer:
             )
         return started
 
+    def _live_file(self, desired: Desired, manifest: Manifest) -> LiveFile:
+        return replace(live_file(desired, manifest), buffer_share=self._share(manifest.name, desired))
+
     def _given(self, manifest: Manifest, desired: Desired, observed: Observed) -> tuple[SpecFile, LiveFile]:
         if desired.manifests.get(manifest.name) is manifest:
-            return self.spec_file(manifest), live_file(desired, manifest)
+            return self.spec_file(manifest), self._live_file(desired, manifest)
         before = observed.applied[manifest.name]  # removed or paused: as it ran last
         return before.spec, before.live

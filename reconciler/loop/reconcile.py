@@ -19,6 +19,7 @@ from reconciler.events import EventLog
 from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.source import reader_of
 from reconciler.loop.control import lock_when_free
+from reconciler.loop.outboxes import Outboxes
 from reconciler.loop.outcome import Look, is_settled, moved, outcome
 from reconciler.loop.overrides import Overrides
 from reconciler.loop.perform import Performer
@@ -61,7 +62,8 @@ class Reconciler:
         self._started_at = time.time()
         self._sampled = float("-inf")
         self._passes_since = self._looked = monotonic()
-        self._performer = Performer(self.processes, self.reader, self._records, node)
+        self._outboxes = Outboxes(state, self.processes, node)
+        self._performer = Performer(self.processes, self.reader, self._records, node, self._outboxes.share)
         self._look: Look | None = None
         self._before = last_published(state)
         self._statuses: dict[str, Mapping[str, Any]] = {
@@ -197,6 +199,7 @@ class Reconciler:
             histories[step.name] = self._performer.perform(step, look.desired, look.observed, past, look.now)
             self._news.append(of_step(step))
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
+        self._news += self._outboxes.tend(look, self._statuses)
         self._publish(replace(look, histories=histories))
         if steps:
             self.processes.prune(self._referred(look.desired))

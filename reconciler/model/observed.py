@@ -96,6 +96,7 @@ class Observed:
 
     ``complete`` is False where the table could not be read whole: then nobody is started or stopped. ``ended`` are
     the terminations seen since the look before. ``applied`` is by name, for the digest that runs or ran last.
+    ``writable`` is False where the state directory is full or read-only: then reports are old for that reason.
     """
 
     boot_id: str
@@ -105,3 +106,4 @@ class Observed:
     ended: tuple[Termination, ...] = ()
     reports: Mapping[str, Report] = field(default_factory=dict)
     applied: Mapping[str, Applied] = field(default_factory=dict)
+    writable: bool = True

@@ -113,10 +113,13 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine: its name and the labels that nodeSelectors look at."""
+    """One machine: its name, the labels that nodeSelectors look at, and what its outboxes may take together
+    (None: a part of the disk).
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    buffer_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from collectors.contract import LiveFile, Report, SpecFile, StateDir, to_json, w
 from reconciler.model import Applied, Holder, Instance, Observed, ProcessId, Stopping, StopPolicy, Termination
 from reconciler.processes import locks, pidfd
 from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint, secrets
-from reconciler.processes.files import ChildFiles
+from reconciler.processes.files import ChildFiles, is_writable
 from reconciler.processes.following import Following
 from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir, state_id
 from reconciler.processes.intents import Intent, Intents
@@ -172,6 +173,17 @@ class Processes:
             self._intents.drop(name)
             raise StartError("StartFailed", f"cannot start {name}: {error}") from error
         self._following.begin(Key(name, instance), intent, pid, tuple(command.arguments))
+
+    @contextmanager
+    def free(self, name: str) -> Iterator[bool]:
+        """Hold the lock of a name, so that nothing of it can be started; yields whether it was free. Raises OSError."""
+        alive = any(key.name == name for key in self._following.runs)
+        lock = None if alive else locks.take(self._state.lock(name))
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                os.close(lock)
 
     def update(self, name: str, live: LiveFile) -> None:
         """Replace the live file of `name`. Raises OSError."""
@@ -311,4 +323,5 @@ class Processes:
             ended=ended,
             reports=self.reports(),
             applied=applied,
+            writable=is_writable(self._state.root),
         )

@@ -15,6 +15,17 @@ logger = logging.getLogger("daq.processes")
 T = TypeVar("T")
 
 TAIL_BYTES = 1024
+SPACE_BYTES = 1 << 16
+"""With less than that, somebody's report finds no room."""
+
+
+def is_writable(directory: Path) -> bool:
+    """Whether files of some KiB can be written there; also where that cannot be told."""
+    try:
+        disk = os.statvfs(directory)
+    except OSError:
+        return True
+    return disk.f_bavail * disk.f_frsize >= SPACE_BYTES and not disk.f_flag & os.ST_RDONLY
 
 
 class Cache(Generic[T]):
