@@ -294,6 +294,16 @@ def tend_outbox(state: StateDir, name: str, *, remove: bool) -> Tended:
     return tend(state, name, remove=remove)
 
 
+def field_types(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
+    """How the fields of a collector's spec are stored: ``integer``, ``float``, ``boolean`` or ``string``.
+
+    Those that only the device knows are left out. Raises ValueError or LookupError for a spec that cannot run.
+    """
+    from collectors import spec as specs  # noqa: PLC0415  (like check_spec)
+
+    return specs.field_types(name, spec)
+
+
 def to_json(value: SpecFile | LiveFile | Report) -> dict[str, Any]:
     """A plain JSON object of one of the files above."""
     return asdict(value)

@@ -67,6 +67,17 @@ class Tag:
     deadband: float | None = None
     at_least_every_s: float | None = None
 
+    @property
+    def stored_as(self) -> str:
+        """The type of its fields in a sink; empty where only the device knows."""
+        if self.bits or self.type == "bool":
+            return "boolean"
+        if self.type == "string":
+            return "string"
+        if self.scaled or self.type.startswith("float"):
+            return "float"
+        return "integer" if self.type else ""
+
 
 class Link(NamedTuple):
     """Where to connect; devices of equal links share one connection."""

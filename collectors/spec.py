@@ -66,6 +66,17 @@ def check(kind: Kind, name: str, spec: Mapping[str, Any]) -> list[Problem]:
     return sorted(set(reading.problems), key=_place)
 
 
+def field_types(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
+    """How each field of a sound spec is stored: ``integer``, ``float``, ``boolean`` or ``string``.
+
+    A field whose type only its device knows (OPC UA without ``type``) is left out.
+    """
+    if spec["type"] == "exec":
+        return {}
+    tags = (tag for device in parse(name, spec).devices for tag in device.tags)
+    return {field: tag.stored_as for tag in tags for field in tag.fields if tag.stored_as}
+
+
 def _place(problem: Problem) -> list[tuple[int, str]]:
     return [(key, "") if isinstance(key, int) else (-1, key) for key in problem.path]
 
@@ -82,6 +93,7 @@ class _Reading:
         if self.interval_ms <= 0:
             self.problem(("interval",), "an interval must be longer than 0")
             self.interval_ms = 1
+        self.types: dict[str, tuple[str, str]] = {}
         self.shared: dict[Hashable, list[tuple[Path, Tag]]] = {}
         self.ports: dict[tuple[str, int], Device] = {}
 
@@ -137,6 +149,7 @@ class _Reading:
                 (*path, "tags"), f"nothing is read on {name}; give the collector or this device tags"
             )
         self.check_fields(tags)
+        self.check_types(name, tags)
         labels = {str(k): str(v) for k, v in options["labels"].items()}
         return replace(device, labels=labels, tags=tuple(tag for _, tag in tags))
 
@@ -173,6 +186,18 @@ class _Reading:
                 key = error.key if error.key[0] in tag else ()
                 self.problem((*path, i, *key), str(error))
         return found
+
+    def check_types(self, device: str, tags: Sequence[tuple[Path, Tag]]) -> None:
+        """All devices write to one measurement, where a field has one type."""
+        for path, tag in tags:
+            for name in tag.fields if tag.stored_as else ():
+                kind, other = self.types.setdefault(name, (tag.stored_as, device))
+                if kind != tag.stored_as:
+                    self.problem(
+                        (*path, "name"),
+                        f"{name} is {tag.stored_as} here and {kind} on {other}; a field has one type, so give it"
+                        " another name",
+                    )
 
     def check_fields(self, tags: Sequence[tuple[Path, Tag]]) -> None:
         owner: dict[str, str] = {}

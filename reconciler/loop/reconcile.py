@@ -16,6 +16,7 @@ from collectors.contract import StateDir, monotonic
 from reconciler import __version__, restarts
 from reconciler.case import pause_in_force
 from reconciler.events import EventLog
+from reconciler.fieldtypes import lock_types
 from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.source import reader_of
 from reconciler.loop.control import lock_when_free
@@ -69,6 +70,7 @@ class Reconciler:
         self._statuses: dict[str, Mapping[str, Any]] = {
             s["name"]: s for s in self._before.get("processes", ())
         }
+        self._field_types: dict[tuple[str, str], Mapping[str, str]] = {}
         self._news: list[News] = []
         self._turns_pending = False
         self._force = False
@@ -107,8 +109,6 @@ class Reconciler:
         self.processes.close()
         self.reader.close()
 
-    # --- looking ------------------------------------------------------------------------------------------------
-
     def look(self, *, force: bool = False) -> Look:
         """Read, observe, decide; nothing is done."""
         now, wall = monotonic(), time.time()
@@ -123,6 +123,7 @@ class Reconciler:
                 self.processes.cap_logs()
         told = {n: h.terminations[-1].instance for n, h in self._records.histories.items() if h.terminations}
         observed = self.processes.observe(told)
+        desired = lock_types(desired, observed.applied, self._field_types)
         histories = self._after_ends(desired, observed, now, wall)
         decided = plan(
             desired,
@@ -223,8 +224,6 @@ class Reconciler:
                     self.processes.kill(instance)
         self._records.save(look.histories)
         self._publish(look)
-
-    # --- what the last pass found -------------------------------------------------------------------------------
 
     @property
     def running(self) -> set[str]:
