@@ -192,7 +192,7 @@ class _Reading:
         for path, tag in tags:
             for name in tag.fields if tag.stored_as else ():
                 kind, other = self.types.setdefault(name, (tag.stored_as, device))
-                if kind != tag.stored_as:
+                if kind != tag.stored_as and other != device:
                     self.problem(
                         (*path, "name"),
                         f"{name} is {tag.stored_as} here and {kind} on {other}; a field has one type, so give it"

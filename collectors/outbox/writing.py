@@ -174,7 +174,7 @@ class Outbox:
 
         May take a while: other methods raise until it is done, and may be called from other threads meanwhile.
         """
-        known = outbox_known_as(self._state, self._name)
+        known = self._uuid or outbox_known_as(self._state, self._name)
         with turn(self._path) as mine:
             if not mine:
                 raise sqlite3.OperationalError(
@@ -254,6 +254,7 @@ class Outbox:
         self._routes = {tuple(s.split()): i for i, s in db.execute("SELECT id, sinks FROM routes")}
         (last,) = db.execute("SELECT max(id) FROM batches").fetchone()
         self._last = max(counted_to, last or 0)
+        before = self._tallies if is_rebuilt(db) else {}
         self._tallies = {
             sink: Tally(acquired, dropped, noted(db, sink))
             for sink, acquired, dropped in db.execute(
@@ -263,6 +264,10 @@ class Outbox:
         later = "SELECT route, sum(points) FROM batches WHERE id > ? GROUP BY route"
         for route, points in db.execute(later, (counted_to,)).fetchall():
             self._tallies = added(self._tallies, dict.fromkeys(self._sinks_of(route), points))
+
+        for sink, tally in before.items():  # this process knows more than could be read
+            if self._tallies.get(sink, Tally()).acquired < tally.acquired:
+                self._tallies[sink] = tally
 
     def _catch_up(self, db: sqlite3.Connection) -> None:
         """Bring counters in line with rows and cursors, where they may not be.
