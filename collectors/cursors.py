@@ -206,13 +206,11 @@ class Cursors:
             if self.get(uuid).settled < noted.settled:
                 self._put(uuid, noted)
 
-    def tell_damaged(self, uuid: str, inode: int, left_over: Sequence[Rows] = ()) -> None:
-        """Let the collector know that this file of its outbox cannot be read whole; `left_over` is still to come."""
+    def tell_damaged(self, uuid: str, inode: int) -> None:
+        """Let the collector know that this file of its outbox cannot be read whole."""
         if self.get(uuid).damaged != inode:
             self._db.execute("UPDATE cursors SET damaged = ? WHERE uuid = ?", (inode, uuid))
             self._known[uuid] = replace(self.get(uuid), damaged=inode)
-        if left_over:
-            self._left_over[uuid] = left_over
 
     def get(self, uuid: str) -> Cursor:
         """Where this sink stands in the outbox `uuid`."""
@@ -225,6 +223,11 @@ class Cursors:
         """Rows that a sender before this one left on their way, at the first call."""
         self.get(uuid)
         return self._left_over.pop(uuid, ())
+
+    def leave_over(self, uuid: str, rows: Sequence[Rows]) -> None:
+        """What :meth:`left_over` told could not be read or noted now; it will tell it again."""
+        if rows:
+            self._left_over[uuid] = rows
 
     def take_off(self, rows: Mapping[str, tuple[str, Sequence[Rows]]]) -> None:
         """Commit what is about to be sent: by outbox uuid its collector and rows.

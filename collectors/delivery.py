@@ -4,8 +4,8 @@
 | --------- | ------------------------------------------------------------------------------------- |
 | taken     | settled                                                                               |
 | in part   | the lines the server dropped are found by halving, and refused                        |
-| retry     | the same again after max(Retry-After, back-off 0.25 s x2 to 5 s), without end         |
-| hold      | the same again every 60 s, or as soon as the secret changes                           |
+| retry     | again after max(Retry-After, back-off 0.25 s x2 to 5 s), without end                  |
+| hold      | again every 60 s, or as soon as the secret changes                                    |
 | failing   | the same again, five times; then halves: it may be a line that brings the server down |
 | too large | halves                                                                                |
 | malformed | halves                                                                                |
@@ -13,6 +13,9 @@
 Halves lead to the lines at fault. But a line is condemned only if the sink has taken others of its batch, or
 has itself said that it stored the rest: a server that refuses everything is at fault itself, and its batch
 is put back and tried again, with what has come in since.
+
+While a sink does not accept, nothing is on its way: a batch of which nothing was taken is put back, and its rows may
+be dropped for their age like any other; what is tried next is a new batch, with the newest data in it.
 
 What one request is told to wait for holds for all, but for those five attempts. Replays and halves overwrite
 what is already stored: timestamps were fixed before the outbox.
@@ -76,7 +79,7 @@ class Delivery:
             piece = pieces.pop()
             try:
                 whole = piece is batch or not _divisible(piece)
-                result = await self._write(piece, ATTEMPTS if whole else 1)
+                result = await self._write(piece, ATTEMPTS if whole else 1, patient=proven)
             except SinkError as error:
                 if not proven and (doubtful or not _divisible(piece)):
                     doubtful.append(piece)
@@ -104,12 +107,15 @@ class Delivery:
             self._log.error("%d lines were refused for good: %s", len(refused), refused[0].message)
         return refused
 
-    async def _write(self, piece: Piece, attempts: int) -> Result | None:
-        """Write until there is an answer; None when asked to stop. Raises SinkError for a piece to divide."""
+    async def _write(self, piece: Piece, attempts: int, *, patient: bool) -> Result | None:
+        """Write until there is an answer; None when asked to stop, or if not `patient` while the sink does not accept.
+
+        Raises SinkError for a piece to divide.
+        """
         body = b"\n".join(chunk.body for chunk in piece)
         delay_s = FIRST_DELAY_S
         while True:
-            await self._quiet()
+            await self.quiet()
             if self._stop.is_set():
                 return None
             try:
@@ -123,11 +129,13 @@ class Delivery:
                     delay_s *= 2
                 else:
                     self._refused(error)
+                    if not patient:
+                        return None
             else:
                 self._accepted()
                 return result
 
-    async def _quiet(self) -> None:
+    async def quiet(self) -> None:
         """Wait as long as the sink wants to be left alone, or until another secret gives new hope."""
         while (left := self._quiet_until - time.monotonic()) > 0 and not self._stop.is_set():
             if self._watch_secret and self._sink.changed():

@@ -20,8 +20,8 @@ import resource
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -37,6 +37,9 @@ from collectors.replay import replay
 from collectors.report import Rate, Reporter
 from collectors.sinks import Sink, open_sink
 from collectors.wal import is_damage
+
+NOTE_AGAIN_S = 1.0
+"""While the disk is full."""
 
 
 async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
@@ -91,7 +94,7 @@ class Sender:
         self._order: list[Feed] = []
         self._look_at = 0.0
         self._cursors = Cursors(state, spec.name)
-        log = logging.getLogger(spec.name)
+        self._log = log = logging.getLogger(spec.name)
         self._letters = Letters(state, spec.name, log)
         self._delivery = Delivery(sink, stop, log, self._tell)
         self._reporter = Reporter(spec, state, self._figures)
@@ -120,7 +123,13 @@ class Sender:
         flying: set[asyncio.Task[None]] = set()
         replaying: asyncio.Task[None] | None = None
         while not self._stop.is_set():
-            batch = self._take()
+            await self._delivery.quiet()
+            try:
+                batch = self._take()
+            except sqlite3.OperationalError as error:
+                self._cannot_note(error)
+                await _pause(self._stop, NOTE_AGAIN_S)
+                continue
             if batch.taken:
                 flying.add(together.create_task(self._deliver(batch)))
             elif not flying:
@@ -138,11 +147,11 @@ class Sender:
         """The next batch, its rows committed as on their way; empty where there is nothing to send."""
         self._look_for_feeds()
         batch, cursors = Batch(), dict[Feed, Cursor]()
-        with ExitStack() as turns:
+        with ExitStack() as turns, self._whole_or_again() as left:
             feeds = [f for f in self._order if f.waiting() and turns.enter_context(turn(f.path))]
             for feed in feeds:
                 cursors[feed] = self._cursors.get(feed.uuid)
-                left_over = self._cursors.left_over(feed.uuid)
+                left[feed.uuid] = left_over = self._cursors.left_over(feed.uuid)
                 batch.add(feed, self._read(feed, partial(feed.again, left_over), left_over))
                 share = max(1, self._lines // 2 // len(feeds))
                 newest = self._read(feed, partial(feed.newest, cursors[feed], share))
@@ -169,19 +178,51 @@ class Sender:
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            self._cursors.tell_damaged(feed.uuid, feed.inode, left_over)
+            self._cursors.tell_damaged(feed.uuid, feed.inode)
+            self._cursors.leave_over(feed.uuid, left_over)
             return Taken()
+
+    @contextmanager
+    def _whole_or_again(self) -> Iterator[dict[str, Sequence[Rows]]]:
+        """What was taken and cannot be noted is taken again, rows of a sender before this one (by outbox) first."""
+        left: dict[str, Sequence[Rows]] = {}
+        try:
+            yield left
+        except sqlite3.OperationalError:
+            for uuid, rows in left.items():
+                self._cursors.leave_over(uuid, rows)
+            for feed in self._order:
+                feed.look_again()
+            raise
 
     async def _deliver(self, batch: Batch) -> None:
         """Bring a batch to its end. Undelivered, its rows stay on their way for a successor, or are put back."""
         refused = await self._delivery.deliver(batch.chunks) if batch.chunks else []
         if refused is not None:
             self._letters.add(refused)
-            self._cursors.acknowledge(_settled(batch, refused))
+            await self._note(partial(self._cursors.acknowledge, _settled(batch, refused)))
         elif not self._stop.is_set():
-            self._cursors.put_back({feed.uuid: taken.rows for feed, taken in batch.taken.items()})
+            back = {feed.uuid: taken.rows for feed, taken in batch.taken.items()}
+            await self._note(partial(self._cursors.put_back, back))
             for feed in batch.taken:
                 feed.look_again()
+
+    async def _note(self, commit: Callable[[], None]) -> None:
+        """Commit, as soon as the disk takes it. Raises sqlite3.OperationalError when asked to stop before."""
+        while True:
+            try:
+                commit()
+            except sqlite3.OperationalError as error:
+                if self._stop.is_set():
+                    raise
+                self._cannot_note(error)
+                await _pause(self._stop, NOTE_AGAIN_S)
+            else:
+                return
+
+    def _cannot_note(self, error: Exception) -> None:
+        message = f"cannot note what is sent: {error}; nothing is sent until it can"
+        self._tell(Trouble("CursorsUnwritable", message, time.time()))
 
     async def _replay(self) -> None:
         path = self._state.dead_letters(self._name)
@@ -221,7 +262,10 @@ class Sender:
 
     async def _report(self) -> None:
         while True:
-            self._reporter.write_if_due()
+            try:
+                self._reporter.write_if_due()
+            except OSError as error:
+                self._log.error("cannot write the report: %s", error)
             await _pause(self._news, REPORT_EVERY_S)
             self._news.clear()
 
