@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors.contract import Points, SpecFile, StateDir, read_json
-from collectors.cursors import HOUR_NS, Cursor, read_cursor, read_ledger
+from collectors.cursor import Cursor
+from collectors.cursors import HOUR_NS, read_cursor, read_ledger
 from collectors.outbox import points_of
 from collectors.sinks import Sink, SinkError, open_sink
 from collectors.wal import connect, transaction

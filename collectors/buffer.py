@@ -55,8 +55,8 @@ class Buffer:
         if aside := self._outbox.set_aside:
             troubles["Healthy"] = Trouble(
                 "OutboxDamaged",
-                f"the outbox was damaged; what could be read was taken over, the rest counted as dropped. The damaged"
-                f" file is outbox/{aside}; remove it once you have looked at it",
+                f"the outbox was damaged; what could be read was taken over, and what is known to be lost counted as"
+                f" dropped. The damaged file is outbox/{aside}; remove it once you have looked at it",
                 self._outbox.set_aside_at,
             )
         return replace(report, points=self._batch.counts(), buffer=self._report(), troubles=troubles)

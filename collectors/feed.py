@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors.contract import Points, StateDir
-from collectors.cursors import LAST, Cursor, Rows
+from collectors.cursor import LAST, Cursor, Rows
 from collectors.outbox.file import VERSION, noted, points_of, unpack
 from collectors.wal import connect, is_damage
 

@@ -26,7 +26,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, REPORT_EVERY_S, Report, SpecFile, StateDir, Trouble
-from collectors.cursors import Cursor, Cursors, Rows, Settled
+from collectors.cursor import Cursor, Rows
+from collectors.cursors import Cursors, Settled
 from collectors.delivery import Delivery
 from collectors.feed import Chunk, Feed, Taken, refresh
 from collectors.hours import by_hour, hour_of

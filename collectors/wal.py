@@ -7,6 +7,7 @@ how soon it survives a power cut is each database's own ``PRAGMA synchronous``.
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,29 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Whether it says that the file is damaged or no database, and not that it cannot be had just now."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def committed_frames(log: Path) -> int:
+    """How many frames of a log belong to transactions that were committed, whether or not they are whole still.
+
+    https://www.sqlite.org/fileformat2.html#the_write_ahead_log: a header of 32 bytes, then frames of a header of 24
+    and a page; frames of the present generation bear the header's salt, the last one of a commit a size. A header
+    that is no header counts all frames.
+    """
+    try:
+        size = log.stat().st_size
+        with log.open("rb") as file:
+            magic, _, page, _, salt = struct.unpack(">IIIIQ", file.read(24))
+            if magic not in (0x377F0682, 0x377F0683):
+                return size
+            last = 0
+            for number in range((size - 32) // (24 + page)):
+                file.seek(32 + number * (24 + page) + 4)
+                commit, theirs = struct.unpack(">IQ", file.read(12))
+                last = number + 1 if commit and theirs == salt else last
+            return last
+    except (FileNotFoundError, struct.error):
+        return 0  # none, or not even a header
 
 
 @contextmanager

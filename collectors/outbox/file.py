@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
+import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -13,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collectors.contract import Points
-from collectors.cursors import Cursor
-from collectors.wal import DamagedError, connect, is_damage, transaction
+from collectors.cursor import Cursor
+from collectors.wal import DamagedError, committed_frames, connect, is_damage, transaction
 
 VERSION = 2
 """Version 1 kept lines unpacked and counted at every append; its files are rebuilt."""
@@ -50,10 +52,17 @@ def unpack(body: bytes) -> bytes:
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError."""
+    """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError.
+
+    Of a damaged log SQLite takes, without a word, what stands before the damage; a copy is set aside then.
+    """
+    log = files(path)[1]
+    committed = committed_frames(log)
     db = connect(path, write=True, auto_vacuum=True)
     try:
         db.execute("PRAGMA synchronous = NORMAL")
+        if committed and db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < committed:
+            shutil.copyfile(log, aside_of(path, "-wal"))
         if _is_empty(db):
             create(db, uuid.uuid4().hex)
         verify(db)
@@ -118,6 +127,11 @@ def is_rebuilt(db: sqlite3.Connection, *, to: bool | None = None) -> bool:
 def files(path: Path) -> tuple[Path, ...]:
     """The database, its log, the log's index."""
     return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def aside_of(path: Path, what: str = "") -> Path:
+    """Where a file that is damaged now is set aside."""
+    return path.with_name(f"{path.name}.{ASIDE}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}{what}")
 
 
 def asides(path: Path) -> list[Path]:

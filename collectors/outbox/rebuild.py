@@ -10,14 +10,13 @@ import logging
 import os
 import shutil
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from collectors.outbox.file import ASIDE, create, files, is_rebuilt, pack, unpack
+from collectors.outbox.file import aside_of, create, files, is_rebuilt, pack, unpack
 from collectors.wal import DamagedError, is_damage, transaction
 
 Row = tuple[Any, ...]
@@ -41,7 +40,7 @@ def rebuild(path: Path, known: str | None) -> None:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         kept = _salvage(path, db, known)
     _put_on_disk(new)
-    aside = path.with_name(f"{path.name}.{ASIDE}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    aside = aside_of(path)
     if path.exists():
         path.replace(aside)
     finish(path)

@@ -8,55 +8,21 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Self
 
 from collectors.contract import Points, StateDir
-from collectors.cursors import Cursor, outbox_known_as, read_cursor
+from collectors.cursor import Cursor
+from collectors.cursors import outbox_known_as, read_cursor
 from collectors.outbox import space
 from collectors.outbox.file import asides, files, is_rebuilt, noted, open_file, pack, points_of, turn
 from collectors.outbox.rebuild import finish, rebuild
+from collectors.outbox.tally import Tally, added, caught_up
 from collectors.wal import DamagedError, is_damage, transaction
 
 SYNC_EVERY_S = 4.0
 """A power cut takes at most this many seconds of readings, plus the time to the next call."""
 PRUNE_EVERY_S = 10.0
 """Between looks for what all sinks have passed; each one that finds something costs a transaction of some pages."""
-START = Cursor()
-NOTHING: Mapping[str, int] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What was acquired and dropped for one sink, and where its cursor stood when that was noted last."""
-
-    acquired: int = 0
-    dropped: int = 0
-    noted: Cursor = START
-
-    def noting(self, cursor: Cursor) -> Tally:
-        """The same with that cursor; what turns out to be delivered after all was not dropped."""
-        over = max(0, -points_of(self.acquired, self.dropped, cursor).queued)
-        undone = min(over, self.dropped)
-        return Tally(
-            self.acquired + over - undone, self.dropped - undone, replace(cursor, flights=(), damaged=0)
-        )
-
-
-def added(
-    tallies: Mapping[str, Tally], acquired: Mapping[str, int], dropped: Mapping[str, int] = NOTHING
-) -> dict[str, Tally]:
-    """Tallies with so many points more, by sink."""
-    more = dict(tallies)
-    for sink in acquired.keys() | dropped.keys():
-        tally = more.get(sink, Tally())
-        more[sink] = replace(
-            tally,
-            acquired=tally.acquired + acquired.get(sink, 0),
-            dropped=tally.dropped + dropped.get(sink, 0),
-        )
-    return more
 
 
 class Outbox:
@@ -287,15 +253,7 @@ class Outbox:
         for row, points, route in db.execute("SELECT id, points, route FROM batches"):
             for sink in self._sinks_of(route):
                 queued[sink] += 0 if cursors[sink].passed(row) else points
-        lost = {
-            sink: max(0, points_of(t.acquired, t.dropped, cursors[sink]).queued - queued[sink])
-            for sink, t in self._tallies.items()
-        }
-        regained = {
-            sink: max(0, queued[sink] - points_of(t.acquired, t.dropped, cursors[sink]).queued)
-            for sink, t in self._tallies.items()
-        }
-        self._settle(db, added(added(self._tallies, regained), {}, lost))
+        self._settle(db, caught_up(self._tallies, cursors, queued))
         is_rebuilt(db, to=False)
 
     def _new_route(self, db: sqlite3.Connection, sinks: tuple[str, ...]) -> int:

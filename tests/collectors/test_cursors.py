@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.contract import StateDir
-from collectors.cursors import HOUR_NS, LAST, Cursor, Cursors, Rows, Settled, read_cursor, read_ledger
+from collectors.cursor import LAST, Cursor, Rows
+from collectors.cursors import HOUR_NS, Cursors, Settled, read_cursor, read_ledger
 
 NOW = 1_793_480_000 * 10**9 // HOUR_NS
 

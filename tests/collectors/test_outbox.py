@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from collectors.contract import Points, StateDir
-from collectors.cursors import Cursor, Cursors, Settled
+from collectors.cursor import Cursor
+from collectors.cursors import Cursors, Settled
 from collectors.feed import Feed
 from collectors.outbox import Outbox, turn
 from collectors.outbox.file import files

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from collectors.contract import Points, StateDir
-from collectors.cursors import Cursor, Cursors, Settled
+from collectors.cursor import Cursor
+from collectors.cursors import Cursors, Settled
 from collectors.feed import Feed
 from collectors.lines import parse
 from collectors.outbox import Outbox
@@ -185,3 +187,36 @@ def test_what_a_sender_held_while_its_rows_were_damaged_counts_as_delivered(stat
         outbox.prune()
         assert outbox.counts()["x"] == Points(ROWS * 2 * LINES, delivered=ROWS * 2 * LINES)
         outbox.close()
+
+
+@pytest.mark.parametrize("place", [0, 0.5], ids=["header", "middle"])
+def test_a_damaged_log_is_noticed_although_sqlite_passes_over_it(state: StateDir, place: float) -> None:
+    killed = StateDir(state.root.with_name("killed"))
+    with Outbox(state, "c") as outbox:
+        for row in range(100):
+            outbox.append(line(row), 2, ("x",))
+            if row == 50:
+                with closing(sqlite3.connect(state.outbox("c"))) as db:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copytree(state.outbox("c").parent, killed.outbox("c").parent)
+    log = files(killed.outbox("c"))[1]
+    overwrite(log, int(log.stat().st_size * place) // 4096 * 4096, 8192)
+    with Outbox(killed, "c") as outbox:
+        counts = outbox.counts()["x"]
+        assert outbox.set_aside and outbox.set_aside.endswith("-wal")
+        assert counts == Points(counts.acquired, queued=counts.acquired)
+        assert len(values(killed)) >= 50
+        assert counts.acquired < 200
+
+
+def test_a_log_cut_off_by_a_kill_is_no_damage(state: StateDir) -> None:
+    killed = StateDir(state.root.with_name("killed"))
+    with Outbox(state, "c") as outbox:
+        for row in range(20):
+            outbox.append(line(row), 2, ("x",))
+        shutil.copytree(state.outbox("c").parent, killed.outbox("c").parent)
+    with files(killed.outbox("c"))[1].open("r+b") as file:
+        file.truncate(file.seek(0, 2) - 100)
+    with Outbox(killed, "c") as outbox:
+        assert outbox.counts()["x"].acquired == 2 * 19
+        assert outbox.set_aside is None
