@@ -56,8 +56,8 @@ class Buffer:
             troubles["Healthy"] = Trouble(
                 "OutboxDamaged",
                 f"the outbox was damaged; what could be read was taken over, and what is known to be lost counted as"
-                f" dropped. The damaged file is outbox/{aside}; remove it once you have looked at it",
-                self._outbox.set_aside_at,
+                f" dropped. The damaged file is outbox/{aside[0]}; remove it once you have looked at it",
+                aside[1],
             )
         return replace(report, points=self._batch.counts(), buffer=self._report(), troubles=troubles)
 

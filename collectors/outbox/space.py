@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from collectors.outbox.file import asides, files
+from collectors.outbox.file import files
 
 ROW_BYTES = 32
 """What a row takes beside its body, about."""
@@ -55,16 +55,22 @@ def give_back(db: sqlite3.Connection, max_bytes: int) -> None:
         db.executescript(f"PRAGMA incremental_vacuum({min(free - spare, _GIVEN_PAGES)})")
 
 
-def forget_asides(path: Path, max_bytes: int, oldest_ns: int) -> None:
-    """Remove damaged files that were set aside, but for the newest; that one too when it is old or space is short."""
-    found = asides(path)
-    for file in found[:-1]:
+def kept_asides(path: Path, found: list[Path], max_bytes: int, oldest_ns: int) -> list[Path]:
+    """Of damaged files that were set aside (oldest first) remove all but the newest; what is kept.
+
+    That one goes too when it is as old as data may be, or takes space that data needs. Raises OSError.
+    """
+    *others, newest = found
+    for file in others:
         file.unlink(missing_ok=True)
-    for file in found[-1:]:
-        stat = file.stat()
-        taken = sum(f.stat().st_size for f in files(path) if f.exists())
-        if stat.st_mtime_ns < oldest_ns or stat.st_size + taken > max_bytes:
-            file.unlink(missing_ok=True)
+    if not newest.exists():
+        return []
+    stat = newest.stat()
+    taken = sum(file.stat().st_size for file in files(path) if file.exists())
+    if stat.st_mtime_ns < oldest_ns or stat.st_size + taken > max_bytes:
+        newest.unlink(missing_ok=True)
+        return []
+    return [newest]
 
 
 def _filled(db: sqlite3.Connection) -> int:

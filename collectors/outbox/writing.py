@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Self
 
 from collectors.contract import Points, StateDir
@@ -48,6 +49,7 @@ class Outbox:
         self._tallies: dict[str, Tally] = {}
         self._noted: object = None
         self._max_bytes = 0
+        self._asides: list[Path] = []
         self._pruned_at = self._synced_at = time.monotonic()
         self._unsynced = True
 
@@ -133,7 +135,8 @@ class Outbox:
                         self._drop_to(db, last)
             self._sync_if_due(db)
             space.give_back(db, max_bytes)
-            space.forget_asides(self._path, max_bytes, oldest_ns)
+            if self._asides:
+                self._asides = space.kept_asides(self._path, self._asides, max_bytes, oldest_ns)
 
     def rebuild(self) -> None:
         """Take all that can be read of a damaged file into a new one, which counts the rest as dropped.
@@ -150,16 +153,12 @@ class Outbox:
         self.damage = None
 
     @property
-    def set_aside(self) -> str | None:
-        """The name of the newest damaged file that was set aside and is still there."""
-        found = asides(self._path)
-        return found[-1].name if found else None
-
-    @property
-    def set_aside_at(self) -> float:
-        """When that was, epoch seconds; 0 without any."""
-        found = asides(self._path)
-        return found[-1].stat().st_mtime if found else 0.0
+    def set_aside(self) -> tuple[str, float] | None:
+        """The newest damaged file that was set aside and is still there: its name, and since when (epoch seconds)."""
+        for file in reversed(self._asides):
+            with suppress(FileNotFoundError):
+                return file.name, file.stat().st_mtime
+        return None
 
     def sync(self) -> None:
         """Put everything appended on disk now."""
@@ -211,6 +210,7 @@ class Outbox:
             db.close()
             raise
         self._inode = self._path.stat().st_ino
+        self._asides = asides(self._path)
         self._unsynced, self._max_bytes, self._noted = True, 0, None
         return db
 

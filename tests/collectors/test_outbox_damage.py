@@ -117,7 +117,7 @@ def test_damage_is_noticed_set_aside_counted_and_collection_goes_on(
     if harm in SALVAGED:  # counters could be read, so it is known what was lost
         assert counts.acquired == 2 * (ROWS * LINES + 1)
         assert counts.delivered == 2 * 10 * LINES
-    assert outbox.set_aside and outbox.set_aside.startswith("c.db.corrupt-")
+    assert outbox.set_aside and outbox.set_aside[0].startswith("c.db.corrupt-")
     outbox.close()
     again = Outbox(state, "c")
     assert again.counts()["x"] == counts
@@ -203,7 +203,7 @@ def test_a_damaged_log_is_noticed_although_sqlite_passes_over_it(state: StateDir
     overwrite(log, int(log.stat().st_size * place) // 4096 * 4096, 8192)
     with Outbox(killed, "c") as outbox:
         counts = outbox.counts()["x"]
-        assert outbox.set_aside and outbox.set_aside.endswith("-wal")
+        assert outbox.set_aside and outbox.set_aside[0].endswith("-wal")
         assert counts == Points(counts.acquired, queued=counts.acquired)
         assert len(values(killed)) >= 50
         assert counts.acquired < 200

@@ -54,6 +54,24 @@ def test_the_beginning_and_the_end_of_a_condition_are_told(kind: str, begun: str
     assert reasons(having, without) == [over]
 
 
+@pytest.mark.parametrize(
+    ("kind", "true", "reason", "events"),
+    [
+        ("DataHeld", "True", "DataDropped", ["DataDropped"]),
+        ("Healthy", "False", "OutboxDamaged", ["OutboxDamaged"]),
+        ("Healthy", "False", "DiskFull", ["DiskFull"]),
+    ],
+)
+def test_a_new_reason_for_what_already_lasts_is_told(
+    kind: str, true: str, reason: str, events: list[str]
+) -> None:
+    def because(why: str) -> dict[str, Any]:
+        condition = {"type": kind, "status": true, "reason": why, "message": "m"}
+        return document({**status(), "conditions": [condition]})
+
+    assert reasons(because("ConnectionFailed"), because(reason)) == events
+
+
 def test_a_device_is_lost_and_back_only_while_one_process_runs() -> None:
     on, off = document(status()), document(status(connected=False))
     assert reasons(on, off) == ["DeviceLost"]

@@ -126,6 +126,10 @@ ROWS = {
         seen=seen(ONE, reports={"press": report(ONE, monotonic_s=NOW - 61)}),
         more={"passes_since": NOW - 5},
     ),
+    "nobody is called silent where no report can be written": Row(
+        ("keep", "UpToDate"),
+        seen=seen(ONE, reports={"press": report(ONE, monotonic_s=NOW - 61)}, writable=False),
+    ),
     "one that never cycles is replaced": Row(
         ("restart", "StartTimeout"), seen=seen(ONE, reports={"press": report(ONE, cycled=False)})
     ),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from collectors.contract import DeviceReport, Trouble
+from collectors.contract import BufferReport, DeviceReport, Trouble
 from reconciler.model import Desired, History, ManifestError, Observed, Points, Report
 from reconciler.plan import plan
 from reconciler.status import is_converged, process_status, summary
@@ -67,6 +67,29 @@ def test_a_broken_manifest_stays_ready_and_says_where() -> None:
     assert "press.yaml:3:7" in next(
         c["message"] for c in status["conditions"] if c["type"] == "ManifestInvalid"
     )
+
+
+def test_what_holds_data_says_how_long_the_buffer_will_do() -> None:
+    sender = report(SENDER, held=Trouble("ConnectionFailed", "cannot connect", WALL))
+    for covers_s, said in (
+        (11_470.0, "; 3 h 10 min of"),
+        (59.0, "; less than 10 min of"),
+        (7 * 86400.0, "; 7 days of"),
+    ):
+        own = report(ONE, buffer=BufferReport(5 << 20, 256 << 20, covers_s))
+        status, _ = shown(desired(PRESS), own, sender)
+        held = next(c for c in status["conditions"] if c["type"] == "DataHeld")
+        assert held["message"] == f"sink plant: cannot connect{said} buffer left"
+        assert status["buffer"] == {"bytes": 5 << 20, "max_bytes": 256 << 20, "covers_s": covers_s}
+
+
+def test_what_a_collector_says_of_its_outbox_degrades_it() -> None:
+    dropping = report(ONE, troubles={"DataHeld": Trouble("DataDropped", "the buffer is full", WALL)})
+    damaged = report(ONE, troubles={"Healthy": Trouble("OutboxDamaged", "it was damaged", WALL)})
+    for own, reason in ((dropping, "DataDropped"), (damaged, "OutboxDamaged")):
+        status, _ = shown(desired(PRESS), own)
+        healthy = next(c for c in status["conditions"] if c["type"] == "Healthy")
+        assert (status["health"], healthy["reason"]) == ("degraded", reason)
 
 
 @pytest.mark.parametrize("alive", [True, False])
