@@ -4,7 +4,7 @@
 
 The text is what InfluxDB 1.x, 2.x and VictoriaMetrics all read the same way. Where their rules for
 backslashes differ, or no escape exists, a character is replaced: in measurements, tag keys and values and
-field keys a control character becomes a space, and a backslash before a delimiter, before another
+field keys a control character becomes a space, and a backslash before a delimiter, a double quote, another
 backslash or at the end becomes a slash; a measurement's leading ``#`` (a comment) becomes ``_``. In
 string values line breaks become spaces. So one line of text is always one line of the protocol.
 Everything else comes back from :func:`parse` as it went in.
@@ -23,7 +23,7 @@ from typing import Any
 Value = bool | int | float | str
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_AMBIGUOUS_BACKSLASH = re.compile(r"\\(?=[\\,= ]|\Z)")
+_AMBIGUOUS_BACKSLASH = re.compile(r'\\(?=[\\,= "]|\Z)')
 _LINE_BREAK = re.compile(r"[\r\n]")
 
 _UNESCAPED_SPACE = re.compile(r"(?<!\\) ")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collectors.lines import Value, field_key, field_value, parse, series_key
 
 anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-names = anything.filter(lambda s: not re.search(r"[\x00-\x1f\x7f]|\\[\\,= ]|\\\Z", s))
+names = anything.filter(lambda s: not re.search(r"[\x00-\x1f\x7f]|\\[\\,= \"]|\\\Z", s))
 values: st.SearchStrategy[Value] = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
@@ -64,6 +64,7 @@ def test_any_text_makes_one_line_that_can_be_read_back(
         ("C:\\", "C:/"),
         ("a\\ b", "a/ b"),
         ("a\\\\b", "a/\\b"),
+        ('say \\"hi', 'say /"hi'),
         ("C:\\temp", "C:\\temp"),
         ("\x00", " "),
     ],
