@@ -26,7 +26,7 @@ from collectors.contract import SpecFile, StateDir
 from collectors.secret import Secret, SecretError
 from collectors.sinks import Result, SinkError
 from collectors.sinks.influxdb_count import Counter, StatusError
-from collectors.sinks.influxdb_http import connections, credentials, timeout_s
+from collectors.sinks.influxdb_http import connections, credentials, timeout_s, verifies
 
 Post = Callable[[bytes], Result]
 """Send one body; raises SinkError, or urllib3's HTTPError where there was no answer."""
@@ -192,7 +192,7 @@ def _v2(spec: Mapping[str, Any], token: str) -> Post:
         token,
         org=spec.get("org", ""),
         timeout=int(timeout_s(spec) * 1000),
-        verify_ssl=tls.get("verify", True),
+        verify_ssl=verifies(spec),
         ssl_ca_cert=tls.get("ca"),
         connection_pool_maxsize=InfluxSink.at_once,
     )

@@ -42,7 +42,7 @@ DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples ORDER BY rowid LIM
 """
 
 # One seek for each tag, by a walk over the index; all else is read off the index alone.
-_COUNT = """
+COUNT = """
 WITH RECURSIVE tags(tag) AS (
   SELECT min(tag) FROM samples UNION ALL SELECT (SELECT min(tag) FROM samples WHERE tag > tags.tag) FROM tags
   WHERE tags.tag IS NOT NULL
@@ -96,7 +96,7 @@ class SqliteSink:
 
     def count(self, collector: str, begin_ns: int, end_ns: int) -> int:
         """Rows it holds of a collector; a change of quality is two points. Raises SinkError."""
-        return int(self._ask(_COUNT, begin_ns, end_ns, collector) or 0)
+        return int(self._ask(COUNT, begin_ns, end_ns, collector) or 0)
 
     def kept_since(self) -> int:
         """By age; and by size, once the file is about as large as it may be. Raises SinkError."""

@@ -37,7 +37,12 @@ def named(text: str) -> str:
     return re.sub(r'\\(?=[\\,= "]|\Z)', "/", re.sub(r"[\x00-\x1f\x7f]", " ", text))
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.lists(st.tuples(texts, texts, texts, texts, values), min_size=20, max_size=40).map(
         lambda rows: [r for r in rows if not {named(r[1]), named(r[3])} & RESERVED]

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from collectors.contract import SpecFile, StateDir
 from collectors.sinks import Sink, SinkError, open_sink
+from collectors.sinks.sqlite import COUNT
 from tests.collectors.sending import samples
 from tests.programs import program
 
@@ -81,30 +85,74 @@ def test_the_oldest_samples_go_beyond_the_size(state: StateDir) -> None:
 
 
 def test_the_sqlite3_program_reads_it_while_it_is_written(state: StateDir) -> None:
-    sqlite3 = program("sqlite3")
+    """Again and again: each look sees whole batches, and neither waits for the other."""
+    shell = program("sqlite3")
     sink = local(state)
-    write(sink, f"m,collector=c,device=d a=1.5 {NOW}")
-    said = subprocess.run(
-        [sqlite3, state.database, "SELECT tag, value FROM samples"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    write(sink, f"m,collector=c,device=d a=0 {NOW}")
+    over = threading.Event()
+    looks: list[int] = []
+
+    def read() -> None:
+        while not over.is_set() or len(looks) < 5:
+            said = subprocess.run(
+                [shell, state.database, "SELECT count(*) FROM samples"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            looks.append(int(said.stdout))
+
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(read)
+        batches = 0
+        while len(looks) < 10:
+            first = 1 + 100 * batches
+            write(sink, *(f"m,collector=c,device=d a={n} {NOW + n}" for n in range(first, first + 100)))
+            batches += 1
+        over.set()
+        reading.result(20)
     sink.close()
-    assert said.stdout == "a|1.5\n"
+    assert looks == sorted(looks)
+    assert all(look % 100 == 1 for look in looks)
+    assert looks[-1] == 1 + 100 * batches
 
 
 def test_this_tag_this_span_is_read_through_the_index(state: StateDir) -> None:
     sink = local(state)
     write(sink, f"m,collector=c,device=d a=1 {NOW}")
-    program = "EXPLAIN QUERY PLAN SELECT * FROM samples WHERE tag = 'a' AND ts_ns BETWEEN 1 AND 2"
-    import sqlite3
-
+    question = "EXPLAIN QUERY PLAN SELECT * FROM samples WHERE tag = 'a' AND ts_ns BETWEEN 1 AND 2"
     db = sqlite3.connect(state.database)
-    plan = str(db.execute(program).fetchall())
+    plan = str(db.execute(question).fetchall())
     db.close()
     sink.close()
     assert "USING INDEX samples_by_tag (tag=? AND ts_ns>? AND ts_ns<?)" in plan
+
+
+def test_what_it_holds_of_a_collector_is_counted_off_the_index(state: StateDir) -> None:
+    sink = local(state)
+    write(sink, f'daq_quality,collector=c,device=d,tag=a quality="bad",reason="X" {NOW}')
+    for collector in ("c", "other"):
+        write(sink, *(f"m,collector={collector},device=d a={n},b={n} {NOW + n}" for n in range(10)))
+    assert sink.count("c", NOW, NOW + 10) == 22
+    assert sink.count("c", NOW + 1, NOW + 5) == 8
+    assert sink.count("nobody", NOW, NOW + 10) == 0
+    assert NOW - sink.kept_since() == pytest.approx(30 * 86400e9, abs=60e9)
+    db = sqlite3.connect(state.database)
+    plan = str(db.execute(f"EXPLAIN QUERY PLAN {COUNT}", (1, 2, "c")).fetchall())
+    db.close()
+    sink.close()
+    assert "COVERING INDEX samples_by_tag (tag=? AND ts_ns>? AND ts_ns<?)" in plan
+    assert "SCAN samples" not in plan
+
+
+def test_a_database_at_its_largest_keeps_from_its_oldest_row_on(state: StateDir) -> None:
+    sink = local(state, maxBytes="512KiB")
+    for first in range(0, 20_000, 500):
+        write(sink, *(f"m,collector=c,device=d a={n}i {NOW + n}" for n in range(first, first + 500)))
+    oldest = samples(state.database, "ts_ns")[0][0]
+    assert oldest > NOW
+    assert sink.kept_since() == oldest
+    sink.close()
 
 
 def test_a_database_that_cannot_be_written_is_tried_again(state: StateDir) -> None:
