@@ -48,9 +48,11 @@ bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same 
 	@$(BIN)/python -m tests.bench
 
 KILLS ?= 10000
-storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each of its steps, then KILLS at random
+STORM_S ?= 300
+storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each step, KILLS at random, sinks for STORM_S
 	@$(BIN)/python -m tests.crashing --all
 	@$(BIN)/python -m tests.storm --kills $(KILLS)
+	@DAQ_IDENTITY_S=$(STORM_S) $(BIN)/pytest tests/e2e/test_identity.py -s
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
 dist: .venv/test.stamp  ## wheel and sdist, the page inside

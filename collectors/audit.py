@@ -24,9 +24,10 @@ from pathlib import Path
 from collectors.contract import Points, SpecFile, StateDir, read_json
 from collectors.cursor import Cursor
 from collectors.cursors import HOUR_NS, read_cursor, read_ledger
-from collectors.outbox import points_of
+from collectors.feed import Feed
+from collectors.outbox.file import VERSION
 from collectors.sinks import Sink, SinkError, open_sink
-from collectors.wal import connect, transaction
+from collectors.wal import connect
 
 LOOKS = 10
 """At figures that move, until they stand still for one look."""
@@ -146,26 +147,14 @@ def _check_stored(account: Account, state: StateDir, path: Path, sink: Sink, fir
 
 
 def _look(state: StateDir, path: Path, sink: str) -> Look:
-    with closing(connect(path, write=False)) as db:
-        (uuid,) = db.execute("SELECT uuid FROM meta").fetchone()
-        cursor = read_cursor(state, sink, uuid)
-        with transaction(db, "DEFERRED"):
-            acquired, dropped = db.execute(
-                "SELECT acquired, dropped FROM counters WHERE sink = ?", (sink,)
-            ).fetchone()
-            rows = db.execute(
-                "SELECT batches.id, points FROM batches JOIN routes ON route = routes.id"
-                " WHERE batches.id > ? AND instr(' ' || sinks || ' ', ?)",
-                (cursor.position, f" {sink} "),
-            )
-            left = [(row, points) for row, points in rows if not cursor.passed(row)]
-    flying = sum(points for row, points in left if cursor.sending(row))
-    return Look(cursor, points_of(acquired, dropped, cursor), sum(points for _, points in left), flying)
+    with closing(Feed(path, sink)) as feed:
+        cursor = read_cursor(state, sink, feed.uuid)
+        return Look(cursor, *feed.held(cursor))
 
 
 def _sinks_of(path: Path) -> list[str]:
     with closing(connect(path, write=False)) as db:
-        if not db.execute("PRAGMA user_version").fetchone()[0]:
+        if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             return []
         return [sink for (sink,) in db.execute("SELECT sink FROM counters ORDER BY sink")]
 

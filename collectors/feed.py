@@ -11,10 +11,11 @@ from pathlib import Path
 from collectors.contract import Points, StateDir
 from collectors.cursor import LAST, Cursor, Rows
 from collectors.outbox.file import VERSION, noted, points_of, unpack
-from collectors.wal import connect, is_damage
+from collectors.wal import connect, is_damage, transaction
 
 _OURS = "route IN (SELECT id FROM routes WHERE instr(' ' || sinks || ' ', ?))"
 _SOME = f"SELECT id, points, lines, body FROM batches WHERE id BETWEEN ? AND ? AND {_OURS} ORDER BY id"
+_POINTS = f"SELECT id, points FROM batches WHERE id > ? AND {_OURS}"
 _LATER = f"SELECT coalesce(sum(points), 0) FROM batches, meta WHERE batches.id > counted_to AND {_OURS}"
 _COUNTED = f"SELECT acquired + ({_LATER}), dropped FROM counters WHERE sink = ?"
 
@@ -124,6 +125,18 @@ class Feed:
             if not is_damage(error):
                 raise
         return points_of(*self._counted, cursor)
+
+    def held(self, cursor: Cursor) -> tuple[Points, int, int]:
+        """Counts; points of the rows that are not settled, which `queued` ought to be; those of rows on their way."""
+        with transaction(self._db, "DEFERRED"):
+            acquired, dropped = self._db.execute(_COUNTED, (f" {self._sink} ", self._sink)).fetchone() or (
+                0,
+                0,
+            )
+            rows = self._db.execute(_POINTS, (cursor.position, f" {self._sink} "))
+            left = [(number, points) for number, points in rows if not cursor.passed(number)]
+        flying = sum(points for number, points in left if cursor.sending(number))
+        return points_of(acquired, dropped, cursor), sum(points for _, points in left), flying
 
     def noted(self) -> Cursor:
         """Where this sink stood when the collector deleted rows last."""

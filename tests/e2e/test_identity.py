@@ -26,6 +26,7 @@ import pytest
 from collectors import lines
 from collectors.contract import LiveFile, Points, SpecFile, StateDir, builtin_command, to_json, write_json
 from collectors.letters import Replayed, ask_for_replay, read_letters, replay_answer
+from collectors.outbox.file import unpack
 from collectors.simulate.memory import Table, number
 from collectors.simulate.modbus import serve
 from tests.collectors.sending import points, settled, start_sender
@@ -33,7 +34,9 @@ from tests.databases import Influx, influxd
 from tests.scripted import LOST, Answer, Scripted, scripted
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+DURATION_S = float(os.environ.get("DAQ_IDENTITY_S", "0"))
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300 + 2 * DURATION_S)]
 
 EVERY_S = 0.1
 PHASE_S = 0.8
@@ -166,7 +169,7 @@ def acquired(state: StateDir) -> list[tuple[int, int]]:
     db = sqlite3.connect(state.outbox("counter"))
     bodies = [body for (body,) in db.execute("SELECT body FROM batches ORDER BY id")]
     db.close()
-    found = [lines.parse(line) for body in bodies for line in body.decode().splitlines()]
+    found = [lines.parse(line) for body in bodies for line in unpack(body).decode().splitlines()]
     return [(at_ns, int(fields["n"])) for name, _, fields, at_ns in found if name == "counter"]
 
 
@@ -174,7 +177,7 @@ def test_every_reading_is_stored_once_through_everything_that_can_go_wrong(tmp_p
     state = StateDir(tmp_path / "state")
     state.root.mkdir()
     seed = random.SystemRandom().randrange(1000)
-    until = time.monotonic() + float(os.environ.get("DAQ_IDENTITY_S", "0"))
+    until = time.monotonic() + DURATION_S
     counter = itertools.count(1)
     with influxd(tmp_path) as influx, scripted(influx.url) as proxy, device(counter) as port:
         influx.query("CREATE DATABASE plant")
