@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _BUSY_S = 5.0
+_GENERATIONS = 1 << 20
 
 
 def connect(path: Path, *, write: bool, auto_vacuum: bool = False) -> sqlite3.Connection:
@@ -57,20 +58,24 @@ def committed_frames(log: Path) -> int:
     """How many frames of a log belong to transactions that were committed, whether or not they are whole still.
 
     https://www.sqlite.org/fileformat2.html#the_write_ahead_log: a header of 32 bytes, then frames of a header of 24
-    and a page; frames of the present generation bear the header's salt, the last one of a commit a size. A header
-    that is no header counts all frames.
+    and a page; frames of the present generation bear the header's salt, the last one of a commit a size. Behind them
+    may stand frames of earlier generations, whose first salt is lower by a few. More than any log holds where there
+    is anything else.
     """
     try:
         size = log.stat().st_size
         with log.open("rb") as file:
-            magic, _, page, _, salt = struct.unpack(">IIIIQ", file.read(24))
+            magic, _, page, _, *salt = struct.unpack(">6I", file.read(24))
             if magic not in (0x377F0682, 0x377F0683):
                 return size
             last = 0
             for number in range((size - 32) // (24 + page)):
                 file.seek(32 + number * (24 + page) + 4)
-                commit, theirs = struct.unpack(">IQ", file.read(12))
-                last = number + 1 if commit and theirs == salt else last
+                commit, *theirs = struct.unpack(">3I", file.read(12))
+                if theirs == salt:
+                    last = number + 1 if commit else last
+                elif not 0 < (salt[0] - theirs[0]) % (1 << 32) < _GENERATIONS:
+                    return size
             return last
     except (FileNotFoundError, struct.error):
         return 0  # none, or not even a header

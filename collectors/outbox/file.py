@@ -51,12 +51,14 @@ def unpack(body: bytes) -> bytes:
         raise DamagedError(f"a row is damaged: {error}") from error
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(path: Path, known: str | None) -> sqlite3.Connection:
     """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError.
+
+    One that is there and empty is damaged if senders know it (by the uuid `known`).
 
     Of a damaged log SQLite takes, without a word, what stands before the damage; a copy is set aside then.
     """
-    log = files(path)[1]
+    existed, log = path.exists(), files(path)[1]
     committed = committed_frames(log)
     db = connect(path, write=True, auto_vacuum=True)
     try:
@@ -64,6 +66,8 @@ def open_file(path: Path) -> sqlite3.Connection:
         if committed and db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < committed:
             shutil.copyfile(log, aside_of(path, "-wal"))
         if _is_empty(db):
+            if existed and known:
+                raise DamagedError("it is empty, and senders know it")
             create(db, uuid.uuid4().hex)
         verify(db)
     except BaseException:

@@ -43,6 +43,8 @@ def rebuild(path: Path, known: str | None) -> None:
     aside = aside_of(path)
     if path.exists():
         path.replace(aside)
+    if (log_file := files(path)[1]).exists():
+        log_file.replace(aside.with_name(f"{aside.name}-wal"))
     finish(path)
     log.error("the outbox was damaged: %d batches were taken over; the damaged file is %s", kept, aside.name)
 
@@ -113,6 +115,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         shutil.copyfile(path, copy)
         with blank.open("rb") as whole, copy.open("r+b") as file:
             file.write(whole.read(size))
+            file.seek(28)  # where a header says how many pages there are
+            file.write((path.stat().st_size // size).to_bytes(4, "big"))
         with closing(_connect(copy)) as old:
             yield old
     finally:

@@ -56,21 +56,18 @@ def give_back(db: sqlite3.Connection, max_bytes: int) -> None:
 
 
 def kept_asides(path: Path, found: list[Path], max_bytes: int, oldest_ns: int) -> list[Path]:
-    """Of damaged files that were set aside (oldest first) remove all but the newest; what is kept.
+    """Of damaged files that were set aside (oldest first) remove all but the newest, log and all; what is kept.
 
     That one goes too when it is as old as data may be, or takes space that data needs. Raises OSError.
     """
-    *others, newest = found
-    for file in others:
+    newest = found[-1].name.removesuffix("-wal")
+    kept = [file for file in found if file.name.startswith(newest) and file.exists()]
+    taken = sum(file.stat().st_size for file in (*files(path), *kept) if file.exists())
+    if taken > max_bytes or any(file.stat().st_mtime_ns < oldest_ns for file in kept):
+        kept = []
+    for file in set(found) - set(kept):
         file.unlink(missing_ok=True)
-    if not newest.exists():
-        return []
-    stat = newest.stat()
-    taken = sum(file.stat().st_size for file in files(path) if file.exists())
-    if stat.st_mtime_ns < oldest_ns or stat.st_size + taken > max_bytes:
-        newest.unlink(missing_ok=True)
-        return []
-    return [newest]
+    return kept
 
 
 def _filled(db: sqlite3.Connection) -> int:

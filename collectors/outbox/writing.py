@@ -200,9 +200,7 @@ class Outbox:
 
     def _open(self) -> sqlite3.Connection:
         finish(self._path)
-        if self._path.exists() and not self._path.stat().st_size and outbox_known_as(self._state, self._name):
-            raise DamagedError("it is empty, and senders know it")
-        db = open_file(self._path)
+        db = open_file(self._path, outbox_known_as(self._state, self._name))
         try:
             self._read(db)
             self._catch_up(db)

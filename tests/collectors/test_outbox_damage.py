@@ -77,7 +77,7 @@ def newer(path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
 
 
-SALVAGED: dict[Callable[[Path], None], float] = {middle: 0.85, truncated: 0.4, newer: 1.0}
+SALVAGED: dict[Callable[[Path], None], float] = {middle: 0.85, header: 0.99, truncated: 0.4, newer: 1.0}
 """The least share of the readings that is still there; 0 for all others."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -70,6 +72,37 @@ def test_a_removed_sink_drains_until_what_is_queued_is_too_old(plant: Plant) -> 
     assert points["dropped"] > 20
     assert points["acquired"] == sum(points[k] for k in ("delivered", "queued", "dropped", "rejected"))
     assert "DataDropped" in told(plant, "press")
+
+
+def test_an_outbox_damaged_under_a_running_plant_is_mended_and_told(plant: Plant) -> None:
+    port = plant.device()
+    plant.write("press.yaml", collector("press", port))
+    plant.start_loop()
+    plant.wait_ready("press", "local")
+    (victim,), (sender,) = plant.pids("press"), plant.pids("local")
+    os.kill(sender, signal.SIGSTOP)
+    queued = plant.status("press")["points"]["queued"]
+    wait_until(lambda: plant.status("press")["points"]["queued"] > queued + 20, "points to queue up", 30)
+    os.kill(victim, signal.SIGSTOP)  # else what it has in memory would be written over the damage
+    for name in ("press.db", "press.db-wal"):
+        with (plant.state / "outbox" / name).open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(4096)
+            file.write(random.Random(1).randbytes(size - 4096))
+    os.kill(victim, signal.SIGKILL)
+    os.kill(sender, signal.SIGCONT)
+    wait_until(lambda: plant.condition("press", "Healthy").get("reason") == "OutboxDamaged", "the damage", 40)
+    assert plant.pids("local") == [sender]
+    assert "OutboxDamaged" in told(plant, "press")
+    asides = list((plant.state / "outbox").glob("press.db.corrupt-*"))
+    assert max(asides).name in plant.condition("press", "Healthy")["message"]
+    count = len(plant.rows("select 1 from samples"))
+    wait_until(lambda: len(plant.rows("select 1 from samples")) > count + 20, "readings after it", 30)
+    points = plant.status("press")["points"]
+    assert points["acquired"] == sum(points[k] for k in ("delivered", "queued", "dropped", "rejected"))
+    for aside in asides:
+        aside.unlink()
+    wait_until(lambda: plant.condition("press", "Healthy").get("status") == "True", "it to be well again", 30)
 
 
 def test_outboxes_share_what_all_of_them_may_take(plant: Plant) -> None:
