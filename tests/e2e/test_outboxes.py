@@ -79,6 +79,7 @@ def test_an_outbox_damaged_under_a_running_plant_is_mended_and_told(plant: Plant
     plant.write("press.yaml", collector("press", port))
     plant.start_loop()
     plant.wait_ready("press", "local")
+    wait_until(lambda: plant.rows("select 1 from samples"), "the sender to know the outbox")
     (victim,), (sender,) = plant.pids("press"), plant.pids("local")
     os.kill(sender, signal.SIGSTOP)
     queued = plant.status("press")["points"]["queued"]
