@@ -5,7 +5,8 @@ of the area ``holding`` (``protocols/modbus.py`` knows the notation, ``tags`` th
 which slots it is due; ``blocks`` puts the due tags of a device into few requests. ``poll`` sends them over
 the link's one connection; ``decode`` makes values of the answered words. ``readings`` applies deadband and
 quality and writes one line a block, stamped with the middle of its request. ``batch`` commits the lines of a
-cycle to the ``outbox`` in one transaction, from where the ``sender`` of each sink takes them.
+cycle to the ``outbox`` in one transaction, from where the ``sender`` of each sink takes them; ``buffer`` keeps both
+within their limits.
 
 What was read last is told on request only (``newest``); ``once`` makes one cycle for `daq read` and `daq probe`, and
 ``wire`` says which requests there will be.

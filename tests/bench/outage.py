@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import os
-import random
 import resource
 import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 
 from collectors.contract import StateDir
@@ -20,11 +20,10 @@ from collectors.cursors import Cursors, Settled
 from collectors.feed import Feed
 from collectors.outbox import Outbox
 from collectors.outbox.file import files
+from tests.bench.readings import AT_ONCE, readings
 from tests.bench.rows import Row
 
 POINTS = int(os.environ.get("DAQ_OUTAGE", "1000000"))
-FIELDS, LINES = 20, 10
-AT_ONCE = FIELDS * LINES
 LIMIT = 1 << 40
 BATCH_LINES = 5000
 
@@ -44,13 +43,13 @@ def run() -> list[Row]:
 def _fill(state: StateDir) -> float:
     with Outbox(state, "press") as outbox:
         began, since = time.process_time(), time.monotonic()
-        for n, lines in enumerate(_readings()):
+        for n, lines in enumerate(_bodies()):
             outbox.append(lines, AT_ONCE, ("plant",))
             if n % 100 == 0:
                 outbox.maintain(LIMIT, 1e9)
         spent, took = time.process_time() - began, time.monotonic() - since
     size = sum(file.stat().st_size for file in files(state.outbox("press")) if file.exists())
-    raw = sum(len(lines) for lines, _ in zip(_readings(), range(100), strict=False)) / 100 / AT_ONCE
+    raw = sum(map(len, readings())) / len(readings()) / AT_ONCE
     _say(
         f"filled {POINTS:,} points in {took:.1f} s, {spent:.1f} s of CPU; {size / POINTS:.2f} bytes a point"
         f" on disk ({raw:.1f} as text), {size / 2**20:.0f} MiB; peak memory {_peak():.0f} MiB"
@@ -92,7 +91,7 @@ def _bare(path: Path) -> tuple[float, float]:
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; CREATE TABLE t(body BLOB)")
     began = time.process_time()
-    for lines in _readings():
+    for lines in _bodies():
         db.execute("INSERT INTO t VALUES (?)", (lines,))
     filled = time.process_time()
     for (_,) in db.execute("SELECT body FROM t"):
@@ -102,21 +101,8 @@ def _bare(path: Path) -> tuple[float, float]:
     return (filled - began) / POINTS, (drained - filled) / POINTS
 
 
-def _readings() -> Iterator[bytes]:
-    """Ten devices of twenty values that wander, as a collector writes them."""
-    chance = random.Random(7)
-    values = [[round(chance.uniform(0, 500), 1) for _ in range(FIELDS)] for _ in range(LINES)]
-    bodies = []
-    for second in range(50):
-        lines = []
-        for device, old in enumerate(values):
-            values[device] = new = [round(v + chance.choice((0, 0, 0.1, -0.1)), 1) for v in old]
-            fields = ",".join(f"zone_{n}={v}" for n, v in enumerate(new))
-            at_ns = (1_800_000_000 + second) * 10**9 + chance.randrange(10**9)
-            lines.append(f"press,collector=press-line,device=press-{device} {fields} {at_ns}")
-        bodies.append("\n".join(lines).encode())
-    for n in range(POINTS // AT_ONCE):
-        yield bodies[n % len(bodies)]
+def _bodies() -> Iterator[bytes]:
+    return islice(cycle(readings()), POINTS // AT_ONCE)
 
 
 def _peak() -> float:
