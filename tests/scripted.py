@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Scripted
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        raw = self.rfile.read(int(self.headers["Content-Length"] or 0))
         packed = self.headers["Content-Encoding"] == "gzip"
         number, self.server.requests = self.server.requests, self.server.requests + 1
         answer = self.server.script(number, (gzip.decompress(raw) if packed else raw).decode(), self.headers)
@@ -76,6 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    do_GET = do_POST  # noqa: N815  (the name is http.server's)
 
     def _pass_on(self, raw: bytes) -> Answer:
         upstream = urlsplit(self.server.upstream)

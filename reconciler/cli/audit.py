@@ -17,8 +17,8 @@ from reconciler.cli.text import table
 if TYPE_CHECKING:
     from collectors.audit import Account
 
-HEADER = ("COLLECTOR", "SINK", "ACQUIRED", "DELIVERED", "QUEUED", "DROPPED", "REJECTED", "SINCE", "DELIVERED",
-          "STORED", "ADDS UP")  # fmt: skip
+HEADER = ("COLLECTOR", "SINK", "ACQUIRED", "DELIVERED", "QUEUED", "DROPPED", "REJECTED", "SINCE", "SENT", "IN SINK",
+          "ADDS UP")  # fmt: skip
 
 
 def audit(

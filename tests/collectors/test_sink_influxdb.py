@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from collectors.sinks import Result, SinkError
 from collectors.sinks.influxdb import open_sink, read_answer
 from tests.collectors.sending import held, points, send_until, settled, sink
 from tests.databases import Influx, Victoria, influxd
+from tests.scripted import Answer, scripted
 from tests.waiting import wait_until
 
 NOW = time.time_ns()
@@ -189,3 +191,57 @@ def test_a_secret_file_is_looked_for_beside_the_manifest(tmp_path: Path, state: 
     with pytest.raises(SinkError) as found:
         open_sink(SpecFile("Sink", "plant", "1-a", spec, directory=str(tmp_path)), state).write(b"m v=1 1")
     assert found.value.reason == "Unreachable"
+
+
+def test_influxd_counts_what_it_holds_of_a_collector_in_a_span(state: StateDir, influx: Influx) -> None:
+    influx.query("CREATE DATABASE counted")
+    influx.query('CREATE RETENTION POLICY "a b" ON counted DURATION 90d REPLICATION 1')
+    for policy in ({}, {"retentionPolicy": "a b"}):
+        sink = open_sink(
+            SpecFile(
+                "Sink",
+                "plant",
+                "d1",
+                {"type": "influxdb", "url": influx.url, "database": "counted", **policy},
+            ),
+            state,
+        )
+        made = [
+            line(f"m{n % 2}", {"collector": c}, {"a": n, "s": "x"}, NOW + n)
+            for n in range(9)
+            for c in ("c-1_x", "d")
+        ]
+        sink.write("\n".join(made).encode())
+        assert sink.count("c-1_x", NOW, NOW + 9) == 18
+        assert sink.count("d", NOW + 1, NOW + 3) == 4
+        assert sink.count("nobody", NOW, NOW + 9) == 0
+        since = NOW - 90 * 86400 * 10**9 if policy else 0
+        assert sink.kept_since() == pytest.approx(since, abs=600 * 10**9)
+
+
+def test_influxdb_2_is_asked_in_flux(state: StateDir) -> None:
+    """As its API is documented; no such server was to be had here."""
+    asked: list[str] = []
+    version = {"X-Influxdb-Version": "v2.7.0"}
+    rows = ["#datatype,string,long,long", "#group,false,false,false", "#default,_result,,",
+            ",result,table,_value", ",,0,1234", "", ""]  # fmt: skip
+    table = "\r\n".join(rows)
+    buckets = '{"buckets": [{"name": "b", "retentionRules": [{"type": "expire", "everySeconds": 3600}]}]}'
+
+    def script(_: int, body: str, headers: Any) -> Answer:
+        asked.append(f"{headers['Authorization']} {body}")
+        return (200, version, table if body else buckets)
+
+    with scripted() as server:
+        server.script = script
+        (state.root).mkdir()
+        (state.root / "token").write_text("secret")
+        spec = {"type": "influxdb", "url": server.url, "bucket": "b", "org": "o", "token": {"file": "token"}}
+        sink = open_sink(SpecFile("Sink", "plant", "d1", spec, directory=str(state.root)), state)
+        assert sink.count("press", 1, 2) == 1234
+        assert time.time_ns() - sink.kept_since() == pytest.approx(3600e9, abs=60e9)
+        server.script = lambda *_: (401, version, "unauthorized: secret is wrong")
+        with pytest.raises(SinkError, match=r"answered 401: unauthorized: \*\*\* is wrong"):
+            sink.count("press", 1, 2)
+    assert 'r.collector == "press"' in asked[0]
+    assert asked[0].startswith("Token secret ")
