@@ -5,8 +5,9 @@ of the area ``holding`` (``protocols/modbus.py`` knows the notation, ``tags`` th
 which slots it is due; ``blocks`` puts the due tags of a device into few requests. ``poll`` sends them over
 the link's one connection; ``decode`` makes values of the answered words. ``readings`` applies deadband and
 quality and writes one line a block, stamped with the middle of its request. ``batch`` commits the lines of a
-cycle to the ``outbox`` in one transaction, from where the ``sender`` of each sink takes them; ``buffer`` keeps both
-within their limits.
+cycle to the ``outbox`` in one transaction; ``buffer`` keeps both within their limits. From there the ``sender`` of
+each sink takes them: ``feed`` reads, ``taking`` chooses, ``cursors`` keep how far it is, ``delivery`` knows what the
+answers of ``sinks`` ask for, ``letters`` hold what is refused for good, and ``audit`` says whether it all adds up.
 
 What was read last is told on request only (``newest``); ``once`` makes one cycle for `daq read` and `daq probe`, and
 ``wire`` says which requests there will be.

@@ -16,8 +16,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -125,7 +125,7 @@ class Cursors:
 
     def begin(self, uuid: str, collector: str, noted: Cursor) -> None:
         """Meet an outbox, which notes where this sink stood: a cursor that knows of less goes on from there."""
-        with transaction(self._db):
+        with self._all_or_nothing():
             self._forget_others(collector, uuid)
             if self.get(uuid).settled < noted.settled:
                 self._put(uuid, noted)
@@ -159,7 +159,7 @@ class Cursors:
         Not synced: after a power cut nothing is on its way.
         """
         self._db.execute("PRAGMA synchronous = NORMAL")
-        with transaction(self._db):
+        with self._all_or_nothing():
             for uuid, (collector, taken) in rows.items():
                 self._forget_others(collector, uuid)
                 cursor = self.get(uuid)
@@ -169,7 +169,7 @@ class Cursors:
 
     def put_back(self, rows: Mapping[str, Sequence[Rows]]) -> None:
         """Commit that these are not on their way any more, nothing of them having been taken."""
-        with transaction(self._db):
+        with self._all_or_nothing():
             for uuid, taken in rows.items():
                 cursor = self.get(uuid)
                 left = tuple(f for f in cursor.flights if f not in set(taken))
@@ -178,7 +178,7 @@ class Cursors:
     def acknowledge(self, settled: Mapping[str, Settled]) -> None:
         """Commit, synced, what became of rows that were on their way, by outbox uuid."""
         self._db.execute("PRAGMA synchronous = FULL")
-        with transaction(self._db):
+        with self._all_or_nothing():
             for uuid, part in settled.items():
                 delivered = sum(part.delivered.values())
                 self._put(uuid, self.get(uuid).settle(part.rows, delivered, part.rejected))
@@ -190,7 +190,7 @@ class Cursors:
         They are remembered until :meth:`forget_replayed`, so that none is counted twice.
         """
         self._db.execute("PRAGMA synchronous = FULL")
-        with transaction(self._db):
+        with self._all_or_nothing():
             for letter, uuid, hour, points in letters:
                 added = self._db.execute("INSERT OR IGNORE INTO replayed VALUES (?)", (letter,)).rowcount
                 cursor = self.get(uuid)
@@ -219,6 +219,17 @@ class Cursors:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """A transaction; where it fails, what is known goes back with it."""
+        before = dict(self._known)
+        try:
+            with transaction(self._db):
+                yield
+        except BaseException:
+            self._known = before
+            raise
 
     def _put(self, uuid: str, cursor: Cursor) -> None:
         self._db.execute(

@@ -5,11 +5,7 @@ way, and delivers and acknowledges it, while the next one may already be under w
 time as the sink takes. So a batch that is retried line by line holds up no other. Nothing is kept in memory
 beyond these batches: while the sink is out, data stays in the outboxes.
 
-**Live and backlog.** Up to half of every batch is filled with the newest rows, the same share for each
-collector, the rest with the oldest, collectors in turn. So after an outage of any length the newest
-readings arrive with the next batch, their age is that of one batch under way, and the backlog is worked off
-from its old end with all that is left; it is never less than half. Where the newest rows do not fit into
-their share, the sink being slower than the plant, what lies between stays for later.
+Which rows a batch takes, so that neither the newest nor the oldest wait, says taking.py.
 """
 
 from __future__ import annotations
@@ -20,24 +16,21 @@ import resource
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, REPORT_EVERY_S, Report, SpecFile, StateDir, Trouble
-from collectors.cursor import Cursor, Rows
 from collectors.cursors import Cursors, Settled
 from collectors.delivery import Delivery
-from collectors.feed import Chunk, Feed, Taken, refresh
 from collectors.hours import by_hour, hour_of
 from collectors.letters import Letter, Letters
-from collectors.outbox import turn
 from collectors.quantities import parse_duration
 from collectors.replay import replay
 from collectors.report import Rate, Reporter
 from collectors.sinks import Sink, open_sink
-from collectors.wal import is_damage
+from collectors.taking import Batch, Taking
 
 NOTE_AGAIN_S = 1.0
 """While the disk is full."""
@@ -61,25 +54,6 @@ async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     return EXIT_STOPPED
 
 
-@dataclass(slots=True)
-class Batch:
-    """What is sent together: what was taken of each outbox."""
-
-    taken: dict[Feed, Taken] = field(default_factory=dict)
-    lines: int = 0
-
-    def add(self, feed: Feed, part: Taken) -> None:
-        """Put more of one outbox to it."""
-        if part.rows:
-            self.taken.setdefault(feed, Taken()).add(part)
-            self.lines += part.lines
-
-    @property
-    def chunks(self) -> list[Chunk]:
-        """All rows."""
-        return [chunk for taken in self.taken.values() for chunk in taken.chunks]
-
-
 class Sender:
     """One sink, its cursors, and the outboxes it drains."""
 
@@ -91,10 +65,8 @@ class Sender:
         self._at_once = sink.at_once
         self._state = state
         self._stop = stop
-        self._feeds: dict[str, Feed] = {}
-        self._order: list[Feed] = []
-        self._look_at = 0.0
         self._cursors = Cursors(state, spec.name)
+        self._taking = Taking(state, spec.name, self._cursors, self._lines, self._max_age_s)
         self._log = log = logging.getLogger(spec.name)
         self._letters = Letters(state, spec.name, log)
         self._delivery = Delivery(sink, stop, log, self._tell)
@@ -115,8 +87,7 @@ class Sender:
 
     def close(self) -> None:
         """Release the databases."""
-        for feed in self._feeds.values():
-            feed.close()
+        self._taking.close()
         self._cursors.close()
 
     async def _send(self, together: asyncio.TaskGroup) -> None:
@@ -126,7 +97,7 @@ class Sender:
         while not self._stop.is_set():
             await self._delivery.quiet()
             try:
-                batch = self._take()
+                batch = self._taking.take()
             except sqlite3.OperationalError as error:
                 self._cannot_note(error)
                 await _pause(self._stop, NOTE_AGAIN_S)
@@ -143,58 +114,6 @@ class Sender:
                 await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
             flying = {task for task in flying if not task.done()}
         await asyncio.gather(*flying, *([replaying] if replaying else []))
-
-    def _take(self) -> Batch:
-        """The next batch, its rows committed as on their way; empty where there is nothing to send."""
-        self._look_for_feeds()
-        batch, cursors = Batch(), dict[Feed, Cursor]()
-        with ExitStack() as turns, self._whole_or_again() as left:
-            feeds = [f for f in self._order if f.waiting() and turns.enter_context(turn(f.path))]
-            for feed in feeds:
-                cursors[feed] = self._cursors.get(feed.uuid)
-                left[feed.uuid] = left_over = self._cursors.left_over(feed.uuid)
-                batch.add(feed, self._read(feed, partial(feed.again, left_over), left_over))
-                share = max(1, self._lines // 2 // len(feeds))
-                newest = self._read(feed, partial(feed.newest, cursors[feed], share))
-                cursors[feed] = cursors[feed].take_off(newest.rows)
-                batch.add(feed, newest)
-            for feed in feeds:
-                if batch.lines >= self._lines:
-                    break
-                if not feed.drained:
-                    room = self._lines - batch.lines
-                    batch.add(feed, self._read(feed, partial(feed.oldest, cursors[feed], room)))
-                    self._order.remove(feed)
-                    self._order.append(feed)
-            if batch.taken:
-                self._cursors.take_off(
-                    {feed.uuid: (feed.collector, taken.rows) for feed, taken in batch.taken.items()}
-                )
-        return batch
-
-    def _read(self, feed: Feed, take: Callable[[], Taken], left_over: Sequence[Rows] = ()) -> Taken:
-        """What is taken; nothing at a damaged place, of which the collector is told."""
-        try:
-            return take()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            self._cursors.tell_damaged(feed.uuid, feed.inode)
-            self._cursors.leave_over(feed.uuid, left_over)
-            return Taken()
-
-    @contextmanager
-    def _whole_or_again(self) -> Iterator[dict[str, Sequence[Rows]]]:
-        """What was taken and cannot be noted is taken again, rows of a sender before this one (by outbox) first."""
-        left: dict[str, Sequence[Rows]] = {}
-        try:
-            yield left
-        except sqlite3.OperationalError:
-            for uuid, rows in left.items():
-                self._cursors.leave_over(uuid, rows)
-            for feed in self._order:
-                feed.look_again()
-            raise
 
     async def _deliver(self, batch: Batch) -> None:
         """Bring a batch to its end. Undelivered, its rows stay on their way for a successor, or are put back."""
@@ -232,19 +151,6 @@ class Sender:
             self._letters.answer(replayed)
             self._news.set()
 
-    def _look_for_feeds(self) -> None:
-        """Outboxes come and go; to look for them takes a stat each."""
-        if time.monotonic() < self._look_at:
-            return
-        self._look_at = time.monotonic() + self._max_age_s
-        known_before, self._feeds = self._feeds, refresh(self._feeds, self._state, self._name)
-        for name, feed in self._feeds.items():
-            if known_before.get(name) is not feed:
-                self._cursors.begin(feed.uuid, name, feed.noted())
-        known = set(self._feeds.values())
-        self._order = [feed for feed in self._order if feed in known]
-        self._order += [feed for feed in self._feeds.values() if feed not in set(self._order)]
-
     def _tell(self, held: Trouble | None) -> None:
         """The sink was tried, or there was nothing to send; a change goes to the report at once."""
         if (self._held, self._cycled) != (held, True):
@@ -252,7 +158,9 @@ class Sender:
             self._news.set()
 
     def _figures(self, report: Report) -> Report:
-        points = {name: feed.counts(self._cursors.get(feed.uuid)) for name, feed in self._feeds.items()}
+        points = {
+            name: feed.counts(self._cursors.get(feed.uuid)) for name, feed in self._taking.feeds.items()
+        }
         return replace(
             report,
             cycled=self._cycled,

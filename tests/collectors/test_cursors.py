@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from hypothesis import given
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.contract import StateDir
@@ -10,9 +13,10 @@ from collectors.cursors import HOUR_NS, Cursors, Settled, read_cursor, read_ledg
 NOW = 1_793_480_000 * 10**9 // HOUR_NS
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_whatever_the_order_every_row_is_taken_once_and_ends_up_settled(data: st.DataObject) -> None:
-    cursor, last = Cursor(), 40
+    cursor, last = Cursor(), 20
     taken: list[int] = []
     while cursor.position < last:
         gaps = [(first, min(end, last)) for first, end in cursor.gaps() if first <= last]
@@ -71,3 +75,20 @@ def test_a_replayed_letter_moves_the_counters_once(state: StateDir) -> None:
         cursors.forget_replayed()
         assert (cursors.get("u").delivered, cursors.get("u").rejected) == (9, 1)
     assert read_ledger(state, "plant", "c", 0, LAST) == 9
+
+
+def test_what_a_full_disk_refused_to_note_is_counted_once_when_it_can_be_noted(state: StateDir) -> None:
+    with Cursors(state, "plant") as cursors:
+        cursors.take_off({"u": ("c", [(1, 5)])})
+        wanted = cursors.get("u")
+        db = cursors._db
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {pages}")
+        many = dict.fromkeys(range(NOW, NOW + 2000), 1)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            cursors.acknowledge({"u": Settled([(1, 5)], 0, many)})
+        assert cursors.get("u") == wanted
+        db.execute("PRAGMA max_page_count = 1000000")
+        cursors.acknowledge({"u": Settled([(1, 5)], 0, many)})
+        assert cursors.get("u") == Cursor(5, 2000)
+    assert read_cursor(state, "plant", "u") == Cursor(5, 2000)
