@@ -84,7 +84,7 @@ class Influx(Server):
     def count(self, database: str, measurement: str) -> int:
         """Stored field values of a measurement."""
         rows = self.query(f'SELECT count(*) FROM "{measurement}"', database)
-        return sum(n for row in rows for key, n in row.items() if key.startswith("count_"))
+        return sum(n or 0 for row in rows for key, n in row.items() if key.startswith("count_"))
 
 
 class Victoria(Server):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from collectors.contract import StateDir
+from tests.collectors.sending import settled
 from tests.databases import influxd, victoria_metrics
 from tests.e2e.plant import Plant
 from tests.waiting import wait_until
@@ -103,7 +105,9 @@ def points(plant: Plant, name: str) -> dict[str, int]:
 
 
 def wait_empty(plant: Plant, sink: str) -> None:
-    wait_until(lambda: points(plant, sink)["queued"] == 0, f"{sink} to have nothing queued", 30)
+    """By the outbox itself: a status may be ten seconds old."""
+    wait_until(lambda: settled(StateDir(plant.state), "press", sink), f"{sink} to have nothing queued", 30)
+    wait_until(lambda: points(plant, sink)["queued"] == 0, f"the status of {sink} to say so", 30)
 
 
 def quality(plant: Plant) -> int:
