@@ -34,7 +34,7 @@ class Outbox:
     """
 
     def __init__(self, state: StateDir, name: str) -> None:
-        """The outbox of a collector, opened or made with the first use."""
+        """The outbox of a collector, opened or made; where that fails, the first call tries again."""
         self.damage: str | None = None
         self.stored_bytes = 0
         self.dropped_at: float | None = None
@@ -52,6 +52,7 @@ class Outbox:
         self._asides: list[Path] = []
         self._pruned_at = self._synced_at = time.monotonic()
         self._unsynced = True
+        self._try()
 
     @property
     def uuid(self) -> str:
@@ -89,8 +90,7 @@ class Outbox:
 
     def counts(self) -> dict[str, Points]:
         """Points by sink; what was counted last while the file is unusable."""
-        with suppress(sqlite3.Error, OSError), self._using():
-            pass
+        self._try()
         cursors = self._cursors()
         return {s: points_of(t.acquired, t.dropped, cursors[s]) for s, t in self._tallies.items()}
 
@@ -180,6 +180,10 @@ class Outbox:
         self.close()
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _try(self) -> None:
+        with suppress(sqlite3.Error, OSError), self._using():
+            pass
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
