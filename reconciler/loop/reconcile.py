@@ -314,8 +314,6 @@ class Reconciler:
         state = "converged" if self.document["converged"] else "not converged yet"
         return f"{state}: {collectors} collectors, {len(self.running)} processes"
 
-    # --- inside ------------------------------------------------------------------------------------------------
-
     def _after_ends(
         self, desired: Desired, observed: Observed, now: float, wall: float
     ) -> dict[str, History]:
