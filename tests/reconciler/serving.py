@@ -69,6 +69,7 @@ def status(name: str, **more: Any) -> dict[str, Any]:
         "manifest": {"path": f"{name}.yaml", "line": 7},
         "interval_s": 1.0,
         "points_per_second": 2.5,
+        "buffer": {"bytes": 4096, "max_bytes": 1 << 28, "covers_s": 3600.0},
         "sinks": ["plant"],
         "node": "edge",
         "conditions": conditions,

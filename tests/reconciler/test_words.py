@@ -20,6 +20,7 @@ REASON = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]*)*[a-z]")
 NO_REASONS = {
     "Collector", "Sink",                       # kinds
     "True", "False", "Null", "None",           # YAML, statuses, security policies
+    "Accept", "Authorization",                 # of HTTP
     "SecurityPolicy", "SignAndEncrypt", "MaxMonitoredItemsPerCall", "MaxNodesPerBrowse", "MaxNodesPerRead",
     "MaxNodesPerTranslateBrowsePathsToNodeIds",
 }  # fmt: skip
