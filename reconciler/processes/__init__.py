@@ -234,7 +234,7 @@ class Processes:
             logger.warning("%s: cannot note the stop: %s", run.key.name, error)
 
     def _end(self, run: Run) -> Termination:
-        exited = pidfd.reap(run.fd) if run.fd is not None else pidfd.Exit()
+        exited = pidfd.reap(run.fd, run.leader) if run.fd is not None and run.leader else pidfd.Exit()
         now = time.monotonic()
         ended = run.died or now
         run.close()
@@ -295,14 +295,11 @@ class Processes:
         ended: tuple[Termination, ...] = (),
     ) -> Observed:
         instances: dict[str, tuple[Instance, ...]] = {}
-        ran = {name: self.applied(name, intent.digest) for name, intent in self._intents.by_name.items()}
-        applied = {name: given for name, given in ran.items() if given}
+        given = {(name, intent.digest): None for name, intent in self._intents.by_name.items()}
         for key, run in sorted(self._following.runs.items()):
             run.heard(self._files.log_size(key.name))
             instances[key.name] = (*instances.get(key.name, ()), run.instance())
-            given = self.applied(key.name, run.digest)
-            if given:
-                applied[key.name] = given
+            given[key.name, run.digest] = None  # what runs counts before what ran last
         return Observed(
             boot_id=self._following.boot.boot_id,
             complete=complete,
@@ -310,5 +307,5 @@ class Processes:
             holders=holders or {},
             ended=ended,
             reports=self.reports(),
-            applied=applied,
+            applied={name: found for name, digest in given if (found := self.applied(name, digest))},
         )
