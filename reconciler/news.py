@@ -42,6 +42,12 @@ class News:
     name: str | None = None
 
 
+def loop_started(version: str, pid: int, before: Mapping[str, Any] | None) -> News:
+    """A loop takes over; `before` is the event by which the one before it began or ended."""
+    killed = "; the one before it was killed" if before and before["reason"] == "LoopStarted" else ""
+    return News("LoopStarted", f"daq run {version} (pid {pid}) takes over{killed}")
+
+
 def of_end(end: Termination, next_start_s: float | None) -> News:
     """How an instance ended, the last line it wrote, and when it starts again."""
     last = end.tail.strip().rpartition("\n")[2]

@@ -94,6 +94,11 @@ def process_status(
     }
 
 
+def terminations(history: History) -> list[dict[str, Any]]:
+    """Every end that is remembered of a name (at most 20), newest first, how long it lived and its last words too."""
+    return [{**_termination(e), "lived_s": e.lived_s, "tail": e.tail} for e in reversed(history.terminations)]
+
+
 def summary(
     statuses: Sequence[Status], desired: Desired, observed: Observed, *, converged: bool
 ) -> dict[str, Any]:

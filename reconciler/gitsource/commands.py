@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+CONFIG = "GIT_CONFIG_GLOBAL"
+"""Carried by git and by all helpers that it starts."""
 LOCAL_S = 60.0
 """Deadline of what works on a repository of this machine."""
 
@@ -38,7 +40,7 @@ class Git:
         config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         config.write_text("".join(lines))
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))} | {
-            "GIT_CONFIG_GLOBAL": str(config),
+            CONFIG: str(config),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "false",
             "SSH_ASKPASS_REQUIRE": "never",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +21,7 @@ from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
 from reconciler.model import Node
-from reconciler.news import News
+from reconciler.news import News, loop_started
 from reconciler.server import Server
 
 EXIT_ASKED = 0
@@ -84,7 +86,8 @@ class Loop:
         control = await listen(reconciler.state, self._answer)
         if self._server:
             self._server.start()
-        reconciler.tell(News("LoopStarted", f"daq run {__version__} takes over"))
+        before = reconciler.events.newest("LoopStarted", "LoopEnded")
+        reconciler.tell(loop_started(__version__, os.getpid(), before))
         try:
             await self._pass_until_the_end()
         finally:
@@ -220,9 +223,6 @@ class Loop:
 
     def _take_leave(self) -> None:
         running = self._reconciler.running
-        if running:
-            self._say(
-                f"{len(running)} keep running without the loop: {', '.join(sorted(running))}; to stop them: daq down"
-            )
-        else:
-            self._say("nothing is left running")
+        left = f"{len(running)} keep running without the loop" if running else "nothing is left running"
+        self._reconciler.events.append([News("LoopEnded", left)], time.time())
+        self._say(f"{left}: {', '.join(sorted(running))}; to stop them: daq down" if running else left)

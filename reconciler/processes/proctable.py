@@ -90,6 +90,12 @@ def claim_of(pid: int, state: StateDir) -> Claim | None:
     return _Marks.of(state).claim(pid)
 
 
+def has_variable(pid: int, name: str, value: str) -> bool:
+    """Whether the environment of a process says ``name=value``. Raises OSError."""
+    environ = _read(f"/proc/{pid}/environ") or b""
+    return os.fsencode(f"{name}={value}") in environ.split(b"\0")
+
+
 def stat(pid: int) -> Stat | None:
     """Raises OSError."""
     data = _read(f"/proc/{pid}/stat")

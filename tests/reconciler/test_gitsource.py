@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from reconciler.gitsource.reader import GitReader
 from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.worktree import WorkTreeReader
 from reconciler.model import Desired
+from reconciler.processes import proctable
 from tests.repository import Repository, key_of
 from tests.waiting import wait_until
 
@@ -281,6 +285,38 @@ def test_a_hung_fetch_delays_no_read_and_ends_with_the_reader(world: World, tmp_
         assert names(world.reader.read(world.now)) == {"a"}
     world.reader.close()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of what hung")
+
+
+def test_what_a_killed_reconciler_left_fetching_ends_with_the_next_one(world: World) -> None:
+    config = {"GIT_CONFIG_GLOBAL": str(world.directory / "git-of-another"), "PATH": os.environ["PATH"]}
+    stranger = subprocess.Popen(["sleep", "1000"], env=config)
+    config["GIT_CONFIG_GLOBAL"] = str(world.directory / "config")
+    fetching = subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], env=config, start_new_session=True)
+    world.repository.commit({"desired/a.yaml": manifest("a")})
+    try:
+        world.settle()
+        assert fetching.wait(5) == -signal.SIGKILL
+        wait_until(lambda: not _of_session(fetching.pid), "its helpers to end")
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def _of_session(session: int) -> list[int]:
+    return [
+        pid
+        for pid in proctable.pids()
+        if (s := proctable.stat(pid)) and s.session == session and not s.zombie
+    ]
+
+
+def test_the_first_look_of_the_next_reconciler_knows_the_revision_in_force(world: World) -> None:
+    good = world.repository.commit({"desired/a.yaml": manifest("a")})
+    world.settle()
+    world.restart(url="/nowhere/at/all")
+    desired = world.reader.read(world.now)
+    assert (names(desired), desired.source.applied, desired.unread) == ({"a"}, good, None)
 
 
 def test_a_look_beside_the_owner_writes_nothing(world: World) -> None:

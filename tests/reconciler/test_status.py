@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from collectors.contract import DeviceReport, Trouble
-from reconciler.model import Desired, History, ManifestError, Observed, Points, Report
+from reconciler.model import Desired, History, ManifestError, Observed, Points, Report, Termination
 from reconciler.plan import plan
-from reconciler.status import is_converged, process_status, summary
+from reconciler.status import is_converged, process_status, summary, terminations
 from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, instance, manifest, report
 
 SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
@@ -67,6 +67,21 @@ def test_a_broken_manifest_stays_ready_and_says_where() -> None:
     assert "press.yaml:3:7" in next(
         c["message"] for c in status["conditions"] if c["type"] == "ManifestInvalid"
     )
+
+
+def test_the_ends_of_a_name_are_told_newest_first_with_their_last_words() -> None:
+    ends = [
+        Termination("a", "i1", "d", 1, None, "wait", 10.0, 5.0, lived_s=2.0, tail="no"),
+        Termination("a", "i2", "d", None, 9, "pidfd", 20.0, 6.0, lived_s=3.0),
+        Termination("a", "i3", "d", None, None, "none", 30.0, 7.0),
+    ]
+    unseen, killed, failed = terminations(History(terminations=tuple(ends)))
+    assert failed == {
+        "exit_code": 1, "signal": None, "reason": "Exited", "at": 10.0, "observed_by": "wait", "lived_s": 2.0,
+        "tail": "no",
+    }  # fmt: skip
+    assert (killed["signal"], killed["reason"]) == (9, "Signal")
+    assert (unseen["exit_code"], unseen["reason"], unseen["lived_s"]) == (None, "Unobserved", None)
 
 
 @pytest.mark.parametrize("alive", [True, False])
