@@ -13,6 +13,7 @@ from pathlib import Path
 
 from collectors import protocols
 from collectors.batch import Batch
+from collectors.clock import Clock
 from collectors.contract import EXIT_CONFIG, EXIT_RETRY, EXIT_STOPPED, Report, SpecFile, StateDir
 from collectors.follow import SessionLoop
 from collectors.live import Live
@@ -76,6 +77,8 @@ class Collector:
         self._batch = Batch(outbox, self._live.sinks)
         self._reporter = Reporter(file, state, self._figures)
         self._rate = Rate()
+        before = self._reporter.before()
+        self._clock = Clock(before.newest_at if before else 0.0)
         self._changed = asyncio.Event()
         began = time.monotonic()
         self._units = [
@@ -115,6 +118,7 @@ class Collector:
             self._newest.look()
             self._batch.route(self._live.sinks)
             now_ns, now = time.time_ns(), time.monotonic()
+            self._clock.look(now_ns / 1e9)
             for unit in self._units:
                 unit.readings.grow_stale(unit.reason, now_ns, now)
             try:
@@ -140,4 +144,6 @@ class Collector:
             points=self._outbox.counts(),
             points_per_second=self._rate.of(self._batch.total),
             stale_tags=count_stale(unit.readings for unit in self._units),
+            troubles={"ClockBehind": behind} if (behind := self._clock.behind) else {},
+            newest_at=self._clock.newest_at,
         )

@@ -40,6 +40,12 @@ def is_settled(look: Look, document: Mapping[str, Any]) -> bool:
     )
 
 
+def headline(document: Mapping[str, Any], processes: int) -> str:
+    """A look in a few words."""
+    state = "converged" if document["converged"] else "not converged yet"
+    return f"{state}: {document['summary']['total_processes']} collectors, {processes} processes"
+
+
 def moved(expected: str, plan: Plan) -> tuple[str, ...]:
     """Lines that say how a plan differs from the one that was to be applied."""
     now = f"cannot apply plan {expected}: the plan has moved and is {plan.id} now"

@@ -18,13 +18,14 @@ from reconciler.case import pause_in_force
 from reconciler.events import EventLog
 from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.source import reader_of
+from reconciler.loop.clock import Clock
 from reconciler.loop.control import lock_when_free
-from reconciler.loop.outcome import Look, is_settled, moved, outcome
+from reconciler.loop.outcome import Look, headline, is_settled, moved, outcome
 from reconciler.loop.overrides import Overrides
 from reconciler.loop.perform import Performer
 from reconciler.loop.records import Records
 from reconciler.model import Desired, History, Node, Observed
-from reconciler.news import News, of_end, of_passes, of_step
+from reconciler.news import News, of_clock, of_end, of_passes, of_step
 from reconciler.plan import plan
 from reconciler.processes import Processes, open_state_dir
 from reconciler.publish import Publisher, last_published
@@ -59,6 +60,7 @@ class Reconciler:
         self._records = Records(state)
         self._pid = os.getpid() if owner else None
         self._started_at = time.time()
+        self._clock = Clock()
         self._sampled = float("-inf")
         self._passes_since = self._looked = monotonic()
         self._performer = Performer(self.processes, self.reader, self._records, node)
@@ -109,7 +111,9 @@ class Reconciler:
 
     def look(self, *, force: bool = False) -> Look:
         """Read, observe, decide; nothing is done."""
-        now, wall = monotonic(), time.time()
+        now, wall, step_s = self._clock.read()
+        if step_s:
+            self._news.append(of_clock(step_s))
         if now - self._looked > GAP_S:
             self._passes_since = now
         self._looked = now
@@ -306,12 +310,6 @@ class Reconciler:
         """Have it among the events at the next pass."""
         self._news.append(news)
 
-    def headline(self) -> str:
-        """The last pass in a few words."""
-        collectors = self.document["summary"]["total_processes"]
-        state = "converged" if self.document["converged"] else "not converged yet"
-        return f"{state}: {collectors} collectors, {len(self.running)} processes"
-
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _after_ends(
@@ -340,7 +338,7 @@ class Reconciler:
         self._look = look
         self.document = self.describe(look)
         if self.document["converged"] != self._before.get("converged"):
-            logger.info("%s", self.headline())
+            logger.info("%s", headline(self.document, len(self.running)))
         self.overrides.forget_past({name: self.instances(name) for name in self.overrides.restarts}, wall)
         self.events.append([*self._news, *of_passes(self._before, self.document)], wall)
         self._news.clear()

@@ -54,8 +54,8 @@ def test_a_sink_whose_sender_does_not_run_degrades_who_writes_to_it() -> None:
 
 def test_points_are_as_whoever_spoke_last_counts_them() -> None:
     own = report(ONE, points={"plant": Points(3, 1, 2)})
-    later = report(SENDER, points={"press": Points(3, 3, 0)}, at=WALL)
-    earlier = report(SENDER, points={"press": Points(2, 1, 1)}, at=WALL - 2)
+    later = report(SENDER, points={"press": Points(3, 3, 0)}, monotonic_s=NOW)
+    earlier = report(SENDER, points={"press": Points(2, 1, 1)}, monotonic_s=NOW - 2)
     assert shown(desired(PRESS), own, later, alive=False)[0]["points"]["queued"] == 0
     assert shown(desired(PRESS), own, earlier, alive=False)[0]["points"]["queued"] == 2
 
@@ -67,6 +67,12 @@ def test_a_broken_manifest_stays_ready_and_says_where() -> None:
     assert "press.yaml:3:7" in next(
         c["message"] for c in status["conditions"] if c["type"] == "ManifestInvalid"
     )
+
+
+def test_a_clock_set_back_does_not_make_an_older_report_the_newer_one() -> None:
+    own = report(ONE, points={"plant": Points(3, 1, 2)}, at=WALL + 3600)
+    later = report(SENDER, points={"press": Points(3, 3, 0)}, monotonic_s=NOW)
+    assert shown(desired(PRESS), own, later, alive=False)[0]["points"]["queued"] == 0
 
 
 def test_the_ends_of_a_name_are_told_newest_first_with_their_last_words() -> None:
