@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, read_json, write_json
@@ -67,8 +68,7 @@ class Publisher:
             self._write(status["name"], directory / f"{status['name']}.json", status, _lasting(status), now)
         gone = self._written.keys() - {p["name"] for p in processes} - {""}
         for name in gone:
-            (directory / f"{name}.json").unlink(missing_ok=True)
-            del self._written[name]
+            self._remove(name, directory / f"{name}.json")
         lasting = [self._written[p["name"]][0] for p in processes if p["name"] in self._written]
         self._write(
             "",
@@ -77,6 +77,14 @@ class Publisher:
             (document["converged"], document["source"], lasting),
             now,
         )
+
+    def _remove(self, name: str, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot remove %s: %s", path, error.strerror)
+        else:
+            del self._written[name]
 
     def _write(self, key: str, path: Any, value: Mapping[str, Any], lasting: object, now: float) -> None:
         before, at = self._written.get(key, (None, float("-inf")))

@@ -246,9 +246,13 @@ class GitReader:
         self._ring()
 
     def _ring(self) -> None:
-        if self._keep:
+        if not self._keep:
+            return
+        try:
             self.watched.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.watched / "at").write_text(f"{time.time()}\n")
+        except OSError as error:  # a hint only: the next pass by the clock reads it
+            logger.warning("cannot wake the loop by %s: %s", self.watched, error)
 
 
 def admitted(repository: Repository, revision: str, path: str, parsed: Parsed | None = None) -> Admission:

@@ -209,13 +209,16 @@ class Processes:
 
     def prune(self, keep: Collection[tuple[str, str]]) -> None:
         """Remove the spec files that neither a process nor `keep` (name, digest) refers to, and intents of
-        names that are not in `keep` and whose end was told. Raises OSError.
+        names that are not in `keep` and whose end was told. What cannot be removed now is at a later pass.
         """
         kept = {f"{name}.{digest}.json" for name, digest in keep}
         kept |= {f"{key.name}.{run.digest}.json" for key, run in self._following.runs.items()}
-        for path in (self._state.root / "specs").glob("[!.]*.json"):
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
+        try:
+            for path in (self._state.root / "specs").glob("[!.]*.json"):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
         for name, intent in list(self._intents.by_name.items()):
             if name not in names and self._accounted.get(name) == intent.instance:
