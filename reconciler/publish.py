@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, read_json, write_json
-from reconciler.model import History
-from reconciler.status import terminations
 
 REFRESH_S = 10.0
 
@@ -32,15 +30,10 @@ class Snapshot:
 
     processes: Sequence[Status] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
-    histories: Mapping[str, History] = field(default_factory=dict)
 
     def find(self, name: str) -> Status | None:
         """The status object of a name."""
         return next((p for p in self.processes if p["name"] == name), None)
-
-    def terminations(self, name: str) -> list[dict[str, Any]]:
-        """How it ended the last 20 times, newest first: ``exit_code signal reason at observed_by lived_s tail``."""
-        return terminations(self.histories.get(name, History()))
 
 
 class Publisher:
@@ -56,13 +49,13 @@ class Publisher:
         """Whether a first pass has been published."""
         return bool(self.snapshot.document)
 
-    def publish(self, document: Mapping[str, Any], histories: Mapping[str, History], now: float) -> None:
-        """Take over `document` (the whole of status.json) and what is remembered; `now` is monotonic seconds.
+    def publish(self, document: Mapping[str, Any], now: float) -> None:
+        """Take over `document` (the whole of status.json); `now` is monotonic seconds.
 
         A file that cannot be written is logged and tried again at the next pass: the truth in memory stands.
         """
         processes = document["processes"]
-        self.snapshot = Snapshot(processes, document, histories)
+        self.snapshot = Snapshot(processes, document)
         directory = self.state.root / "status"
         for status in processes:
             self._write(status["name"], directory / f"{status['name']}.json", status, _lasting(status), now)

@@ -94,11 +94,6 @@ def process_status(
     }
 
 
-def terminations(history: History) -> list[dict[str, Any]]:
-    """Every end that is remembered of a name (at most 20), newest first, how long it lived and its last words too."""
-    return [{**_termination(e), "lived_s": e.lived_s, "tail": e.tail} for e in reversed(history.terminations)]
-
-
 def summary(
     statuses: Sequence[Status], desired: Desired, observed: Observed, *, converged: bool
 ) -> dict[str, Any]:
@@ -163,6 +158,14 @@ def status_document(
         "summary": dict(summary),
         "processes": list(statuses),
     }
+
+
+def terminations(history: History) -> list[dict[str, Any]]:
+    """How the last processes of a name ended, newest first: as `last_termination`, with what its run left."""
+    return [
+        {**_termination(end), "lived_s": end.lived_s, "tail": end.tail}
+        for end in reversed(history.terminations)
+    ]
 
 
 def _shown(instances: Sequence[Instance], step: Step) -> Instance | None:

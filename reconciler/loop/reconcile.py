@@ -343,4 +343,4 @@ class Reconciler:
         self.events.append([*self._news, *of_passes(self._before, self.document)], wall)
         self._news.clear()
         self._before = self.document
-        self.publisher.publish(self.document, look.histories, look.now)
+        self.publisher.publish(self.document, look.now)
