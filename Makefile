@@ -40,9 +40,11 @@ bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same 
 	@$(BIN)/python -m tests.bench
 
 KILLS ?= 10000
+SEED ?= 7
 storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each of its steps, then KILLS at random
 	@$(BIN)/python -m tests.crashing --all
-	@$(BIN)/python -m tests.storm --kills $(KILLS)
+	@$(BIN)/python -m tests.storm --kills $(KILLS) --seed $(SEED)
+	@$(BIN)/python -m tests.storm --kills $$(($(KILLS) / 5)) --seed $(SEED) --git
 
 fmt: .venv/test.stamp  ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet $(CODE)
