@@ -23,6 +23,10 @@ class GitError(Exception):
     """git failed or was not done in time; the message begins with ``cannot``."""
 
 
+class GitRefusedError(GitError):
+    """git ran, and could not do it."""
+
+
 class Git:
     """git on the repository at `directory`; `config` is a file written here and read as the user's own.
 
@@ -66,6 +70,7 @@ class Git:
         given: Mapping[str, str] | None = None,
         stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
+        directory: Path | None = None,
     ) -> bytes:
         """Its output, unless that goes to `stdout`; `given` is configuration for this call. Raises GitError."""
         environ = dict(self._environ)
@@ -77,7 +82,7 @@ class Git:
         try:
             child = subprocess.Popen(
                 ["git", *arguments],
-                cwd=self.directory,
+                cwd=directory or self.directory,
                 env=environ,
                 stdin=stdin or subprocess.DEVNULL,
                 stdout=stdout or subprocess.PIPE,
@@ -99,7 +104,8 @@ class Git:
             finally:
                 self._child = None
         if child.returncode:
-            raise GitError(f"cannot {to}: {_last_words(complaint) or f'git ended with {child.returncode}'}")
+            kind = GitRefusedError if child.returncode > 0 else GitError
+            raise kind(f"cannot {to}: {_last_words(complaint) or f'git ended with {child.returncode}'}")
         return output or b""
 
 

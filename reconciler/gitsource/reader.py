@@ -177,8 +177,7 @@ class GitReader:
         if self._keep:
             end_leftovers(CONFIG, str(place / "config"))
             self._checkouts.clear_unfinished()
-            mirror = Mirror(self._git, self._remote)
-            applied = mirror.kept()
+            mirror, applied = Mirror.resumed(self._git, self._remote)
         else:
             mirror = Mirror(self._git, self._remote, kept / "objects")
             applied = Repository(Git(kept, place / "other")).kept() if kept.exists() else None

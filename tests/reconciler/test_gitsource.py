@@ -303,6 +303,32 @@ def test_what_a_killed_reconciler_left_fetching_ends_with_the_next_one(world: Wo
         stranger.wait()
 
 
+@pytest.mark.parametrize("damage", ["locks", "half made", "objects", "refs", "nothing in it"])
+def test_a_mirror_that_a_killed_git_left_or_that_is_damaged_is_mended(world: World, damage: str) -> None:
+    good = world.repository.commit({"desired/a.yaml": manifest("a")})
+    world.settle()
+    world.reader.close()
+    mirror = world.directory / "mirror"
+    match damage:
+        case "locks":
+            for name in ("config.lock", "packed-refs.lock", "refs/daq/applied.lock", "refs/daq/fetched.lock"):
+                (mirror / name).touch()
+        case "half made":
+            mirror.rename(mirror.with_suffix(".new"))
+        case "objects":
+            for path in [p for p in (mirror / "objects").rglob("*") if p.is_file()]:
+                path.chmod(0o600)
+                path.write_bytes(b"")
+        case "refs":
+            (mirror / "refs" / "daq" / "applied").write_text("not a commit\n")
+        case "nothing in it":
+            shutil.rmtree(mirror)
+            mirror.mkdir()
+    world.reader = GitReader(world.remote, world.directory)
+    desired = world.settle()
+    assert (names(desired), desired.source.applied, desired.source.error) == ({"a"}, good, None)
+
+
 def _of_session(session: int) -> list[int]:
     return [
         pid
