@@ -13,7 +13,9 @@ from reconciler import desired
 from reconciler.cli.asking import fail
 from reconciler.cli.options import Options
 from reconciler.desired.sentences import schema as schema_of
-from reconciler.gitsource import GitError, Remote, commits, desired_at, newest
+from reconciler.gitsource.commands import GitError
+from reconciler.gitsource.commits import commits, desired_at, newest
+from reconciler.gitsource.remote import Remote
 from reconciler.model import Manifest, ManifestError
 
 Paths = Annotated[

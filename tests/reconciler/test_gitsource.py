@@ -2,69 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collectors.contract import monotonic
 from reconciler.gitsource.reader import GitReader
-from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.worktree import WorkTreeReader
-from reconciler.model import Desired
-from reconciler.processes import proctable
+from tests.reconciler.gitworld import World, manifest, names, program
 from tests.repository import Repository, key_of
 from tests.waiting import wait_until
-
-
-def manifest(name: str, interval: str = "1s", extra: str = "") -> str:
-    return f"""apiVersion: daq/v1
-kind: Collector
-metadata: {{name: {name}}}
-spec:
-  type: modbus
-  interval: {interval}
-  devices: [{{host: 10.0.0.1}}]
-  tags: [{{name: t, address: 40001, type: int16}}]
-{extra}"""
-
-
-def program(name: str, extra: str = "") -> str:
-    return (
-        f"apiVersion: daq/v1\nkind: Collector\nmetadata: {{name: {name}}}\n"
-        f"spec:\n  type: exec\n  command: [bin/{name}]\n{extra}"
-    )
-
-
-class World:
-    """A repository and a reader that follows it."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.repository = Repository(tmp_path / "plant")
-        self.directory = tmp_path / "state"
-        self.remote = Remote(str(self.repository.root))
-        self.now = 1000.0
-        self.reader = GitReader(self.remote, self.directory)
-
-    def settle(self, *, force: bool = False) -> Desired:
-        self.reader.refresh(force=force)
-        desired = wait_until(self.settled, "a fetch", 15)
-        assert desired is not None
-        return desired
-
-    def settled(self) -> Desired | None:
-        desired = self.reader.read(self.now)
-        return desired if desired.look_at is None else None
-
-    def restart(self, **changed: object) -> None:
-        self.reader.close()
-        self.remote = replace(self.remote, **changed)  # type: ignore[arg-type]
-        self.reader = GitReader(self.remote, self.directory)
 
 
 @pytest.fixture
@@ -72,10 +21,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.reader.close()
-
-
-def names(desired: Desired) -> set[str]:
-    return set(desired.manifests) - {"local"}
 
 
 def test_manifests_come_from_the_commit_and_not_from_the_work_tree(world: World) -> None:
@@ -285,56 +230,6 @@ def test_a_hung_fetch_delays_no_read_and_ends_with_the_reader(world: World, tmp_
         assert names(world.reader.read(world.now)) == {"a"}
     world.reader.close()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of what hung")
-
-
-def test_what_a_killed_reconciler_left_fetching_ends_with_the_next_one(world: World) -> None:
-    config = {"GIT_CONFIG_GLOBAL": str(world.directory / "git-of-another"), "PATH": os.environ["PATH"]}
-    stranger = subprocess.Popen(["sleep", "1000"], env=config)
-    config["GIT_CONFIG_GLOBAL"] = str(world.directory / "config")
-    fetching = subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], env=config, start_new_session=True)
-    world.repository.commit({"desired/a.yaml": manifest("a")})
-    try:
-        world.settle()
-        assert fetching.wait(5) == -signal.SIGKILL
-        wait_until(lambda: not _of_session(fetching.pid), "its helpers to end")
-        assert stranger.poll() is None
-    finally:
-        stranger.kill()
-        stranger.wait()
-
-
-@pytest.mark.parametrize("damage", ["locks", "half made", "objects", "refs", "nothing in it"])
-def test_a_mirror_that_a_killed_git_left_or_that_is_damaged_is_mended(world: World, damage: str) -> None:
-    good = world.repository.commit({"desired/a.yaml": manifest("a")})
-    world.settle()
-    world.reader.close()
-    mirror = world.directory / "mirror"
-    match damage:
-        case "locks":
-            for name in ("config.lock", "packed-refs.lock", "refs/daq/applied.lock", "refs/daq/fetched.lock"):
-                (mirror / name).touch()
-        case "half made":
-            mirror.rename(mirror.with_suffix(".new"))
-        case "objects":
-            for path in [p for p in (mirror / "objects").rglob("*") if p.is_file()]:
-                path.chmod(0o600)
-                path.write_bytes(b"")
-        case "refs":
-            (mirror / "refs" / "daq" / "applied").write_text("not a commit\n")
-        case "nothing in it":
-            shutil.rmtree(mirror)
-            mirror.mkdir()
-    world.reader = GitReader(world.remote, world.directory)
-    desired = world.settle()
-    assert (names(desired), desired.source.applied, desired.source.error) == ({"a"}, good, None)
-
-
-def _of_session(session: int) -> list[int]:
-    return [
-        pid
-        for pid in proctable.pids()
-        if (s := proctable.stat(pid)) and s.session == session and not s.zombie
-    ]
 
 
 def test_the_first_look_of_the_next_reconciler_knows_the_revision_in_force(world: World) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.contract import StateDir
-from reconciler.gitsource import Remote
 from reconciler.gitsource.commands import CONFIG
+from reconciler.gitsource.remote import Remote
 from reconciler.loop.alone import stop_all
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.run import run_loop
