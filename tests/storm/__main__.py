@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import read_json, write_json
-from reconciler.loop.control import UnreachableError, ask
+from reconciler.loop.ask import UnreachableError, ask
 from tests.processtable import end_all, processes
 from tests.storm.decoys import Decoys
 from tests.storm.plant import Plant
