@@ -190,7 +190,8 @@ class Reconciler:
     def pass_once(self) -> None:
         """Look, act on what was decided as far as it is its turn, publish what was seen."""
         look = self.look(force=self._force)
-        self._records.save(look.histories)  # ends before acts: a crash in between must not tell them twice
+        # ends before acts: a crash in between must not tell them twice
+        self._records.save(look.histories, durable=False)
         steps = in_turn(look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE)
         if not self._as_expected(look):
             steps = ()

@@ -163,7 +163,7 @@ class Processes:
                 self.update(name, live)
                 boot_id = self._following.boot.boot_id
                 intent = Intent(instance, spec.digest, boot_id, self._files.log_size(name))
-                self._intents.put(name, intent, durable=True)
+                self._intents.put(name, intent)
                 log = self._state.log(name)
                 pid = spawn(niced(command, nice_of(live.spec)), environ=environ, lock=lock, log=log)
             finally:
