@@ -18,6 +18,7 @@ from reconciler.gitsource.remote import Remote
 from reconciler.loop.control import listen
 from reconciler.loop.notify import ServiceManager
 from reconciler.loop.orders import carry_out, restarted
+from reconciler.loop.outcome import headline
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
 from reconciler.model import Node
@@ -117,7 +118,7 @@ class Loop:
                 greeted = True
                 self._greet()
                 self._manager.ready()
-            self._manager.alive(reconciler.headline())
+            self._manager.alive(headline(reconciler.document, len(reconciler.running)))
             async with self._passed:
                 self._passed.notify_all()
             await self._sleep()
