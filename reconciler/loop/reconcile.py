@@ -203,7 +203,7 @@ class Reconciler:
             self._news.append(of_step(step))
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         self._publish(replace(look, histories=histories))
-        if steps:
+        if steps or look.observed.ended:
             self.processes.prune(self._referred(look.desired))
         if look.observed.complete:
             self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
