@@ -70,7 +70,7 @@ class Reconciler:
             s["name"]: s for s in self._before.get("processes", ())
         }
         self._news: list[News] = []
-        self._turns_pending = False
+        self._turns_pending = self._pruned = False
         self._force = False
         self._expected_plan: str | None = None
         self._moved: tuple[str, ...] = ()
@@ -203,10 +203,8 @@ class Reconciler:
             self._news.append(of_step(step))
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         self._publish(replace(look, histories=histories))
-        if steps or look.observed.ended:
-            self.processes.prune(self._referred(look.desired))
         if look.observed.complete:
-            self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
+            self._prune(look, acted=bool(steps))
 
     def look_pass(self) -> None:
         """A pass that does nothing, so that what runs is known."""
@@ -329,6 +327,13 @@ class Reconciler:
             if self._pid:
                 logger.info("%s: %s", end.name, told.message)
         return histories
+
+    def _prune(self, look: Look, *, acted: bool) -> None:
+        """Remove what nothing refers to any more; in the first pass also what one that was killed had left."""
+        if acted or look.observed.ended or not self._pruned:
+            self.processes.prune(self._referred(look.desired))
+            self._pruned = True
+        self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
 
     def _referred(self, desired: Desired) -> set[tuple[str, str]]:
         wanted = {(m.name, m.digest) for m in desired.manifests.values()}
