@@ -331,13 +331,11 @@ class Reconciler:
     def _prune(self, look: Look, *, acted: bool) -> None:
         """Remove what nothing refers to any more; in the first pass also what one that was killed had left."""
         if acted or look.observed.ended or not self._pruned:
-            self.processes.prune(self._referred(look.desired))
+            histories = self._records.histories.items()
+            wanted = {(m.name, m.digest) for m in look.desired.manifests.values()}
+            self.processes.prune(wanted | {(n, h.digest) for n, h in histories if h.digest})
             self._pruned = True
         self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
-
-    def _referred(self, desired: Desired) -> set[tuple[str, str]]:
-        wanted = {(m.name, m.digest) for m in desired.manifests.values()}
-        return wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
 
     def _publish(self, look: Look) -> None:
         wall = time.time()
