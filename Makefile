@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
-CODE := reconciler collectors tests
+CODE := reconciler collectors tests build_backend.py
 
-.PHONY: help run test check cover bench storm fmt lock clean
+.PHONY: help run page test check cover bench storm screenshots dist bundle fmt lock clean
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
 
@@ -20,16 +20,24 @@ help:  ## show this list
 	@$(PIP) --require-hashes -r tests/requirements.lock
 	@touch $@
 
-run: .venv/run.stamp  ## the demo plant: simulated devices, collectors, embedded database; Ctrl-C ends all of it
-	@$(BIN)/daq run --stop-on-exit
+.venv/page.stamp: reconciler/web/requirements.lock .venv/run.stamp
+	@$(PIP) --require-hashes -r $<
+	@touch $@
 
-test: .venv/test.stamp  ## every test
+run: .venv/run.stamp  ## the demo plant: simulated devices, collectors, embedded database; Ctrl-C ends all of it
+	@$(MAKE) --no-print-directory page & $(BIN)/daq run --stop-on-exit
+
+page: .venv/page.stamp  ## build the live page, if its sources changed
+	@$(BIN)/python reconciler/web/build.py
+
+test: .venv/test.stamp page  ## every test
 	@$(BIN)/pytest -n 3 --dist worksteal
 
-check: .venv/test.stamp  ## format, lint, types, import rules
+check: .venv/test.stamp page  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
+	@$(BIN)/python reconciler/web/build.py npm run types
 	@$(BIN)/lint-imports --no-logo
 
 cover: .venv/test.stamp  ## lines that no test reaches in its own process (children are not counted)
@@ -46,6 +54,18 @@ storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each of
 	@$(BIN)/python -m tests.storm --kills $(KILLS) --seed $(SEED)
 	@$(BIN)/python -m tests.storm --kills $$(($(KILLS) / 5)) --seed $(SEED) --git
 
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
+dist: .venv/test.stamp  ## wheel and sdist, the page inside
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	@ls dist
+
+bundle: dist  ## one archive that installs without a network: wheels of everything, unit, install.sh
+	@deploy/bundle/build.sh $(BIN)/python $(VERSION)
+
+screenshots: .venv/test.stamp page  ## pictures of the live page over the demo plant, into docs/
+	@$(BIN)/python -m tests.browser
+
 fmt: .venv/test.stamp  ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet $(CODE)
 	@$(BIN)/ruff format --quiet $(CODE)
@@ -54,6 +74,7 @@ UV := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes 
 lock: .venv/test.stamp  ## pin the newest versions that fit
 	@$(UV) --upgrade pyproject.toml -o requirements.lock
 	@$(UV) --upgrade --extra dev pyproject.toml -o tests/requirements.lock
+	@$(UV) --upgrade --group page -o reconciler/web/requirements.lock
 
 clean:  ## remove what was set up; manifests and data in .daq stay
-	@rm -rf .venv dist build .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv dist build reconciler/web/dist reconciler/web/node_modules .mypy_cache .ruff_cache .import_linter_cache .hypothesis

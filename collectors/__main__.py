@@ -11,16 +11,14 @@ import time
 from pathlib import Path
 
 from collectors.contract import ENV_STATE_DIR, EXIT_CONFIG, SpecFile, StateDir, read_json
+from collectors.logform import ENV_LOG_FORMAT, log_to_stderr
 
 log = logging.getLogger("collectors")
 
 
 def main() -> int:
     """Run what the spec file named in argv says; the exit code."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s - %(name)s - %(levelname)s - %(message)s"
-    )
-    logging.Formatter.converter = time.gmtime
+    log_to_stderr(os.environ.get(ENV_LOG_FORMAT, "text"), time.gmtime)
     if len(sys.argv) != 2:
         log.error("cannot start: give one argument, the path of a spec file")
         return EXIT_CONFIG

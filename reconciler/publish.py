@@ -1,5 +1,8 @@
 """What was observed, made known: one snapshot in memory for the endpoint, the same objects in files.
 
+Publishing costs the same whether anybody listens or not: whoever wants to see more than the snapshot holds makes it of
+the values in it, in a thread of its own.
+
 Files are replaced atomically. A name's file is rewritten when anything but its counters changed, else every
 10 s: a write per collector and second would be the most expensive thing the reconciler does.
 """
@@ -7,12 +10,13 @@ Files are replaced atomically. A name's file is rewritten when anything but its 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, read_json, write_json
+from reconciler.model import Desired, History, Plan
 
 REFRESH_S = 10.0
 
@@ -26,10 +30,24 @@ Status = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is true as of one pass: status objects in name order, the document of status.json around them."""
+    """What is true as of one pass; `number` counts them from 1, 0 is before the first.
 
-    processes: Sequence[Status] = ()
+    ``document`` is the whole of status.json, ``lasting`` by name the part of a status object that is no counter.
+    ``plan``, ``desired`` and ``histories`` are what the pass decided, from what, and what it remembers.
+    """
+
+    number: int = 0
     document: Mapping[str, Any] = field(default_factory=dict)
+    lasting: Mapping[str, object] = field(default_factory=dict)
+    plan: Plan = field(default_factory=lambda: Plan(()))
+    desired: Desired = field(default_factory=lambda: Desired({}))
+    histories: Mapping[str, History] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> Sequence[Status]:
+        """The status objects in name order."""
+        found: Sequence[Status] = self.document.get("processes", ())
+        return found
 
     def find(self, name: str) -> Status | None:
         """The status object of a name."""
@@ -37,37 +55,53 @@ class Snapshot:
 
 
 class Publisher:
-    """Holds the newest snapshot and keeps the files in step with it."""
+    """Holds the newest snapshot, tells listeners of it, and keeps the files in step with it.
+
+    ``listeners`` are called in the thread of the passes, and must only wake somebody.
+    """
 
     def __init__(self, state: StateDir) -> None:
         self.snapshot = Snapshot()
         self.state = state
+        self.listeners: list[Callable[[], object]] = []
         self._written: dict[str, tuple[object, float]] = {}
 
     @property
     def ready(self) -> bool:
         """Whether a first pass has been published."""
-        return bool(self.snapshot.document)
+        return self.snapshot.number > 0
 
-    def publish(self, document: Mapping[str, Any], now: float) -> None:
+    def publish(
+        self,
+        document: Mapping[str, Any],
+        now: float,
+        *,
+        plan: Plan,
+        desired: Desired,
+        histories: Mapping[str, History],
+    ) -> None:
         """Take over `document` (the whole of status.json); `now` is monotonic seconds.
 
         A file that cannot be written is logged and tried again at the next pass: the truth in memory stands.
         """
         processes = document["processes"]
-        self.snapshot = Snapshot(processes, document)
+        lasting = {s["name"]: _lasting(s) for s in processes}
+        self.snapshot = Snapshot(self.snapshot.number + 1, document, lasting, plan, desired, histories)
+        for wake in self.listeners:
+            wake()
         directory = self.state.root / "status"
         for status in processes:
-            self._write(status["name"], directory / f"{status['name']}.json", status, _lasting(status), now)
-        gone = self._written.keys() - {p["name"] for p in processes} - {""}
+            name = status["name"]
+            self._write(name, directory / f"{name}.json", status, lasting[name], now)
+        gone = self._written.keys() - lasting.keys() - {""}
         for name in gone:
             self._remove(name, directory / f"{name}.json")
-        lasting = [self._written[p["name"]][0] for p in processes if p["name"] in self._written]
+        written = [self._written[name][0] for name in lasting if name in self._written]
         self._write(
             "",
             self.state.root / "status.json",
             document,
-            (document["converged"], document["source"], lasting),
+            (document["converged"], document["source"], written),
             now,
         )
 

@@ -101,7 +101,7 @@ S = TypeVar("S", bound=Server)
 def influxd(folder: Path) -> Iterator[Influx]:
     """A running influxd. Skips where it is not installed, fails with CI=true."""
     executable = program("influxd")
-    port, rpc = _free_ports(2)
+    port, rpc = free_ports(2)
     config = subprocess.run([executable, "config"], capture_output=True, text=True, check=True).stdout
     lines = []
     section = ""
@@ -127,7 +127,7 @@ def influxd(folder: Path) -> Iterator[Influx]:
 def victoria_metrics(folder: Path) -> Iterator[Victoria]:
     """A running victoria-metrics. Skips where it is not installed, fails with CI=true."""
     executable = program("victoria-metrics")
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     options = [f"-storageDataPath={folder}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=5y"]
     yield from _running(Victoria([executable, *options], port, "/health", folder))
 
@@ -140,7 +140,7 @@ def _running(server: S) -> Iterator[S]:
         server.stop()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:

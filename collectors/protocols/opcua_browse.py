@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from asyncua import ua
@@ -17,6 +18,8 @@ from collectors.protocols.opcua_services import Services
 from collectors.protocols.opcua_values import status_name
 from collectors.session import Home
 
+_SHOWN = 4
+"""Values of an array."""
 _AT_ONCE = 1000
 """References in one answer; the rest is fetched with BrowseNext."""
 
@@ -115,7 +118,7 @@ class _Walk:
         if held is None or held.Value is None:
             return here
         suffix = "[]" if isinstance(held.Value, list) else ""
-        return here._replace(type=held.VariantType.name + suffix, value=_shown(held.Value))
+        return here._replace(type=held.VariantType.name + suffix, value=_shown(held))
 
     def _spell(self, node: ua.NodeId) -> str:
         index = node.NamespaceIndex
@@ -123,6 +126,15 @@ class _Walk:
         return spell_node(NodeName(uris[index] if 0 < index < len(uris) else index, node.Identifier))
 
 
-def _shown(value: object) -> str:
+def _shown(held: ua.Variant) -> str:
+    """In short; a Float has seven digits."""
+    value = held.Value
+    if isinstance(value, list):
+        some = ", ".join(_shown(ua.Variant(one, held.VariantType)) for one in value[:_SHOWN])
+        return f"[{some}{', …' if len(value) > _SHOWN else ''}]"
+    if isinstance(value, float):
+        return f"{value:.7g}" if held.VariantType is ua.VariantType.Float else f"{value:.12g}"
+    if isinstance(value, datetime):
+        return value.isoformat()
     text = value.Text or "" if isinstance(value, ua.LocalizedText) else str(value)
     return text if len(text) <= 60 else text[:59] + "…"

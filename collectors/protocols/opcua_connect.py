@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import struct
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from asyncua import Client, ua
 from asyncua.crypto import security_policies
@@ -31,10 +32,23 @@ CLOSE_WITHIN_S = 1.5
 CONNECT_TIMEOUTS = 2
 """Time-outs of one request that connecting may take in all."""
 
+_HIDING = {
+    security_policies.SecurityPolicyBasic256Sha256.URI,
+    security_policies.SecurityPolicyAes128Sha256RsaOaep.URI,
+    security_policies.SecurityPolicyAes256Sha256RsaPss.URI,
+}
+"""Policies that hide a password."""
+
 _UNTRUSTED_BY_SERVER = {
     "BadSecurityChecksFailed", "BadCertificateUntrusted", "BadCertificateInvalid",
-    "BadCertificateUriInvalid", "BadCertificateUseNotAllowed",
+    "BadCertificateUriInvalid", "BadCertificateUseNotAllowed", "SecureChannelRefused",
 }  # fmt: skip
+
+
+_UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What the driver stumbles over where an answer is none."""
 
 
 @contextmanager
@@ -53,14 +67,55 @@ def told(server: Server, what: str = "read") -> Iterator[None]:
         raise LinkLostError("ConnectionRefused", f"cannot {what} {server.url}: connection refused") from None
     except (OSError, UaError) as error:
         raise LinkLostError("ConnectionLost", f"cannot {what} {server.url}: {error}") from None
+    except _UNREADABLE as error:
+        why = f"what it answered cannot be read ({type(error).__name__}: {error})"
+        raise LinkLostError("BadAnswer", f"cannot {what} {server.url}: {why}") from error
 
 
-async def connect(server: Server, home: Home) -> Client:
+class Session(Client):  # type: ignore[misc]
+    """A client that hides a password if the server names any way to, not only where that is the first it names.
+
+    ``shows_password``: it went over the network as it is.
+    """
+
+    shows_password = False
+    _ways: Sequence[ua.UserTokenPolicy] = ()
+
+    async def create_session(self) -> ua.CreateSessionResult:
+        """Remember by which ways a user may identify."""
+        created = await super().create_session()
+        used = self.security_policy
+        self._ways = self.find_endpoint(created.ServerEndpoints, used.Mode, used.URI).UserIdentityTokens
+        return created
+
+    def server_policy(self, token_type: ua.UserTokenType) -> ua.UserTokenPolicy:
+        """The way that is taken."""
+        ways = [way for way in self._ways if way.TokenType == token_type and way.SecurityPolicyUri in _HIDING]
+        taken = ways[0] if ways else super().server_policy(token_type)
+        if token_type == ua.UserTokenType.UserName and taken.SecurityPolicyUri not in _HIDING:
+            self.shows_password = self.security_policy.Mode != ua.MessageSecurityMode.SignAndEncrypt
+        return taken
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """``asyncio.timeout``, which takes the driver's own kind of cancellation (with a result) for one from outside."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if limit.expired() and task is not None and not task.cancelling():
+            raise TimeoutError from None
+        raise
+
+
+async def connect(server: Server, home: Home) -> Session:
     """An open session. Raises LinkLostError."""
     pki = Pki(home.state.pki)
     try:
         with told(server, "connect to"):
-            async with asyncio.timeout(CONNECT_TIMEOUTS * server.timeout_s):
+            async with within(CONNECT_TIMEOUTS * server.timeout_s):
                 return await _connect(server, home, pki)
     except LinkLostError as error:
         if server.security.policy != "None" and error.reason in _UNTRUSTED_BY_SERVER:
@@ -72,15 +127,15 @@ async def connect(server: Server, home: Home) -> Client:
 async def close(client: Client) -> None:
     """End a session, as far as the server answers."""
     try:
-        async with asyncio.timeout(CLOSE_WITHIN_S):
+        async with within(CLOSE_WITHIN_S):
             await client.disconnect()
-    except (OSError, UaError, TimeoutError):
+    except (OSError, UaError, TimeoutError, *_UNREADABLE):
         pass  # it is gone: nothing left to close but the socket
     finally:
         client.disconnect_socket()
 
 
-async def _connect(server: Server, home: Home, pki: Pki) -> Client:
+async def _connect(server: Server, home: Home, pki: Pki) -> Session:
     client = _client(server)
     client.description = f"daq {home.node}"
     client.application_uri = f"urn:{home.node}:daq"
@@ -92,6 +147,12 @@ async def _connect(server: Server, home: Home, pki: Pki) -> Client:
         if server.security.policy != "None":
             await _secure(client, server, home, pki)
         await client.connect()
+    except (
+        AssertionError
+    ):  # how the driver takes a fault in place of a channel; it keeps the status to itself
+        raise LinkLostError(
+            "SecureChannelRefused", f"cannot connect to {server.url}: it refuses a secure channel"
+        ) from None
     except SecretError as error:
         raise LinkLostError("SecretUnreadable", f"cannot connect to {server.url}: {error}") from None
     except BaseException:
@@ -100,14 +161,14 @@ async def _connect(server: Server, home: Home, pki: Pki) -> Client:
     return client
 
 
-def _client(server: Server) -> Client:
-    client = Client(server.url, timeout=server.timeout_s, watchdog_intervall=server.timeout_s)
+def _client(server: Server) -> Session:
+    client = Session(server.url, timeout=server.timeout_s, watchdog_intervall=server.timeout_s)
     client.name = "daq"
     client.product_uri = "urn:daq"
     return client
 
 
-async def _secure(client: Client, server: Server, home: Home, pki: Pki) -> None:
+async def _secure(client: Session, server: Server, home: Home, pki: Pki) -> None:
     """Ask the server for its certificate, and use it if it is trusted."""
     wanted = server.security
     policy = getattr(security_policies, f"SecurityPolicy{wanted.policy}")

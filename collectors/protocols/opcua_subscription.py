@@ -137,8 +137,7 @@ class Subscription:
         """Called by the driver with every message; what goes wrong here is raised where it is received."""
         message = result.NotificationMessage
         try:
-            if message.NotificationData:
-                self._count(message.SequenceNumber)
+            self._count(message.SequenceNumber, is_keep_alive=not message.NotificationData)
             for data in message.NotificationData or ():
                 if isinstance(data, ua.DataChangeNotification):
                     self._changes += [(item.ClientHandle, item.Value) for item in data.MonitoredItems]
@@ -156,9 +155,10 @@ class Subscription:
         why = f"the server ended the subscription: {status}"
         return LinkLostError(status, f"cannot follow {self._server.url}: {why}")
 
-    def _count(self, number: int) -> None:
-        if not number:
+    def _count(self, number: int, *, is_keep_alive: bool) -> None:
+        """A keep-alive bears the number that the next message will have; of some servers, that of the last."""
+        if not number or (is_keep_alive and number == self._sequence):
             return
         if self._sequence is not None and number != self._sequence % 0xFFFFFFFF + 1:
             self._gap = True
-        self._sequence = number
+        self._sequence = number - 1 if is_keep_alive else number

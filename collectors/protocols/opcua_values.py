@@ -13,6 +13,7 @@ from uuid import UUID
 from asyncua import ua
 from asyncua.ua.status_codes import code_to_name_doc
 
+from collectors.decode import NOT_TEXT
 from collectors.model import Bad, Tag
 from collectors.scale import Decoded, number
 from collectors.session import Sample
@@ -30,7 +31,11 @@ _OVERFLOW = 0x0480
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_LATEST = datetime(2262, 1, 1, tzinfo=UTC)
+"""Nanoseconds since 1970 fit 64 bit until then; what lies outside is a clock that was never set."""
 
+_PLAIN = (bool, int, float, str)
+_NUMBERS = (int, float)
 _INTEGERS = {
     "int16": (-(2**15), 2**15 - 1), "uint16": (0, 2**16 - 1), "int32": (-(2**31), 2**31 - 1),
     "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1),
@@ -85,21 +90,32 @@ class Reader:
         plain = _plain(raw)
         if plain is None:
             return UNSUPPORTED
+        if isinstance(plain, str) and not _is_text(plain):
+            return NOT_TEXT
         self._kept = kind
         found = _as_wanted(wanted, plain) if wanted else plain
-        if isinstance(found, int | float) and not isinstance(found, bool):
+        if isinstance(found, _NUMBERS) and not isinstance(found, bool):
             return number(self._tag, found)
         return found
 
 
 def _plain(raw: object) -> bool | int | float | str | None:
-    if isinstance(raw, bool | int | float | str):
+    if isinstance(raw, _PLAIN):
         return raw
     if isinstance(raw, ua.LocalizedText):
         return raw.Text or ""
     if isinstance(raw, datetime):
         return raw.isoformat()
     return str(raw) if isinstance(raw, UUID) else None
+
+
+def _is_text(value: str) -> bool:
+    """Whether it was UTF-8; the driver keeps other bytes as lone surrogates, which nothing can store."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_wanted(wanted: str, value: bool | int | float | str) -> Decoded:
@@ -119,9 +135,9 @@ def _as_wanted(wanted: str, value: bool | int | float | str) -> Decoded:
 def _time_ns(value: ua.DataValue, now_ns: int) -> int:
     """When the source took it, else when the server did, else now; the driver gives whole microseconds."""
     at = value.SourceTimestamp
-    if at is None or at < _EARLIEST:
+    if at is None or not _EARLIEST <= at < _LATEST:
         at = value.ServerTimestamp
-        if at is None or at < _EARLIEST:
+        if at is None or not _EARLIEST <= at < _LATEST:
             return now_ns
     since: timedelta = at - _EPOCH
     return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000

@@ -10,14 +10,17 @@ class Faults:
     """Nothing is wrong by default; counts of 0 mean never.
 
     ``delay_s`` passes before every answer. ``refuse``: connections are refused. ``drop_every`` N: every Nth
-    request gets no answer. ``truncate_every`` N: every Nth request gets only the first half of its answer, on
-    a connection that stays open. ``split``: every byte goes as its own segment.
+    request gets no answer; 1 makes a black hole. ``truncate_every`` N: every Nth request gets only the first
+    half of its answer, on a connection that stays open. ``silent_after_s``: a connection that is older stays
+    open but is not answered any more (half-open, as after a power cut). ``split``: every byte goes as its
+    own segment.
     """
 
     delay_s: float = 0.0
     refuse: bool = False
     drop_every: int = 0
     truncate_every: int = 0
+    silent_after_s: float = 0.0
     split: bool = False
 
 

@@ -4,75 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
-from asyncua.common.utils import ServiceError
 from asyncua.crypto.cert_gen import (
     dump_private_key_as_pem,
     generate_private_key,
     generate_self_signed_app_certificate,
 )
-from asyncua.crypto.permission_rules import User, UserRole
-from asyncua.server.internal_server import InternalServer
-from asyncua.server.internal_session import InternalSession
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from collectors.simulate.front import Front
+from collectors.simulate.opcua_faults import Faults
 from collectors.simulate.opcua_plant import BAD_SENSOR, Variable, now, plant
+from collectors.simulate.opcua_sessions import Access, Sessions, validator
+from collectors.simulate.server import listen
+from collectors.simulate.server import run as run_until_stopped
 
 NAMESPACE = "urn:daq:simulator"
 APPLICATION = "urn:daq:simulator:server"
 EVERY_S = 0.5
-
-
-@dataclass
-class Faults:
-    """What is wrong with the server; may be changed at any time.
-
-    ``bad``, ``retyped``: nodes (by path) that are bad, or Double whatever they were. ``max_nodes``: calls
-    with more nodes are refused (0: none is).
-    """
-
-    bad: set[str] = field(default_factory=set)
-    retyped: set[str] = field(default_factory=set)
-    max_nodes: int = 0
-
-
-@dataclass(frozen=True)
-class Access:
-    """``policies``: the endpoints; none means every one.
-
-    With ``trusted``, only clients whose certificate lies there may come; with a ``user``, only that one.
-    """
-
-    policies: tuple[str, ...] = ()
-    trusted: Path | None = None
-    user: str | None = None
-    password: str | None = None
+_BEHIND = "127.0.0.1"
+_HEADER = (8, lambda head: int.from_bytes(head[4:], "little"))
+"""How a message of OPC UA begins: kind, and its size in all (OPC 10000-6 section 7.1.2.2)."""
 
 
 class Plant:
-    """A running server; ``port`` is where it listens."""
+    """A running server."""
 
-    def __init__(self, server: Server, variables: Mapping[str, Variable], faults: Faults, port: int) -> None:
+    def __init__(self, server: Server, variables: Mapping[str, Variable], front: Front[Faults]) -> None:
         self.server = server
         self.variables = variables
-        self.faults = faults
-        self.port = port
+        self._front = front
         self.namespace = 0
         self._top: Any = None
         self._retyped: set[str] = set()
         self._folders: dict[str, Any] = {}
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._front.port
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with it; set it at any time."""
+        return self._front.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._front.faults = faults
 
     def node_id(self, path: str) -> ua.NodeId:
         """The node of a variable."""
@@ -118,12 +105,6 @@ class Plant:
                 self._retyped ^= {path}
             await self.server.write_attribute_value(node, value)
 
-    async def write(self, path: str, value: float, status: int, at: datetime) -> None:
-        """Give a Double a value with any status code and time, once."""
-        held = ua.Variant(value, ua.VariantType.Double)
-        dated = ua.DataValue(held, StatusCode=ua.StatusCode(status), SourceTimestamp=at, ServerTimestamp=at)
-        await self.server.write_attribute_value(self.node_id(path), dated)
-
     async def live(self, every_s: float) -> None:
         """Move, again and again."""
         clock = asyncio.get_running_loop().time
@@ -157,8 +138,8 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     every_s: float = EVERY_S,
-    faults: Faults | None = None,
-    access: Access = Access(),
+    faults: Faults = Faults(),  # noqa: B008  (immutable)
+    access: Access = Access(),  # noqa: B008  (immutable)
     shift: int = 0,
 ) -> AsyncIterator[Plant]:
     """A server with every security policy while the context lasts, its namespace after `shift` others.
@@ -166,12 +147,31 @@ async def serve(
     Raises OSError where the port is not to be had.
     """
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
-    faults = faults or Faults()
-    port = port or _free_port(host)
-    server = Server(_Limited(faults, access))
+    async with listen(Front(faults, *_HEADER), host, port) as front:
+        server = await _server(front, host, access)
+        for n in range(shift):
+            await server.register_namespace(f"urn:daq:other:{n}")
+        served = Plant(server, plant() if variables is None else variables, front)
+        served.namespace = await server.register_namespace(NAMESPACE)
+        await served.add_nodes(served.variables)
+        await served.move()
+        async with server:
+            front.target = server.socket_address
+            living = asyncio.create_task(served.live(every_s))
+            try:
+                yield served
+            finally:
+                living.cancel()
+                await asyncio.gather(living, return_exceptions=True)
+
+
+async def _server(front: Front[Faults], host: str, access: Access) -> Server:
+    """One that clients find where the front listens."""
+    server = Server(Sessions(front, access))
     await server.init()
     await server.set_application_uri(APPLICATION)
-    server.set_endpoint(f"opc.tcp://{host}:{port}/")
+    server.set_endpoint(f"opc.tcp://{host}:{front.port}/")
+    server.socket_address = (_BEHIND, _free_port(_BEHIND))
     server.set_server_name("daq simulated plant")
     certificate, key = _certificate()
     await server.load_certificate(certificate, "der")
@@ -179,84 +179,10 @@ async def serve(
     if access.policies:
         server.set_security_policy([ua.SecurityPolicyType[policy] for policy in access.policies])
     if access.trusted:
-        server.set_certificate_validator(_validator(access.trusted))
+        server.set_certificate_validator(validator(access.trusted))
     if access.user:
         server.set_identity_tokens([ua.UserNameIdentityToken])
-    for n in range(shift):
-        await server.register_namespace(f"urn:daq:other:{n}")
-    served = Plant(server, plant() if variables is None else variables, faults, port)
-    served.namespace = await server.register_namespace(NAMESPACE)
-    await served.add_nodes(served.variables)
-    await served.move()
-    async with server:
-        living = asyncio.create_task(served.live(every_s))
-        try:
-            yield served
-        finally:
-            living.cancel()
-            await asyncio.gather(living, return_exceptions=True)
-
-
-_ANONYMOUS = User(role=UserRole.Anonymous)
-
-
-class _Session(InternalSession):  # type: ignore[misc]
-    """A session that refuses calls of too many nodes, and says so as servers do."""
-
-    def check(self, nodes: Sequence[object]) -> None:
-        limit = self.iserver.faults.max_nodes
-        if self.external and limit and len(nodes) > limit:
-            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
-
-    async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
-        self.check(params.NodesToRead)
-        return list(await super().read(params))
-
-    async def create_monitored_items(
-        self, params: ua.CreateMonitoredItemsParameters
-    ) -> list[ua.MonitoredItemCreateResult]:
-        self.check(params.ItemsToCreate)
-        return list(await super().create_monitored_items(params))
-
-    async def translate_browsepaths_to_nodeids(
-        self, params: list[ua.BrowsePath]
-    ) -> list[ua.BrowsePathResult]:
-        self.check(params)
-        return list(await super().translate_browsepaths_to_nodeids(params))
-
-
-class _Limited(InternalServer):  # type: ignore[misc]
-    """A server whose sessions have limits and whose user, if it has one, needs a password."""
-
-    def __init__(self, faults: Faults, access: Access) -> None:
-        super().__init__(user_manager=self)
-        self.faults = faults
-        self._access = access
-
-    def create_session(self, name: str, user: User = _ANONYMOUS, external: bool = False) -> _Session:
-        return _Session(self, self.aspace, self.subscription_service, name, user=user, external=external)
-
-    def get_user(
-        self,
-        _server: object,
-        username: str | None = None,
-        password: str | None = None,
-        certificate: object = None,
-    ) -> User | None:
-        wanted = self._access
-        if wanted.user and (username, password) != (wanted.user, wanted.password):
-            return None
-        return User(role=UserRole.User)
-
-
-def _validator(trusted: Path) -> Any:
-    async def validate(certificate: x509.Certificate, _application: object) -> None:
-        der = certificate.public_bytes(Encoding.DER)
-        known = await asyncio.to_thread(lambda: [path.read_bytes() for path in trusted.glob("*.der")])
-        if der not in known:
-            raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
-
-    return validate
+    return server
 
 
 def _certificate() -> tuple[bytes, bytes]:
@@ -278,10 +204,5 @@ async def run(
     host: str, port: int, every_s: float, faults: Faults, variables: Mapping[str, Variable]
 ) -> None:
     """Serve until SIGTERM or SIGINT; says where on stdout once it listens. Raises OSError."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with serve(variables, host=host, port=port, every_s=every_s, faults=faults) as served:
-        sys.stdout.write(f"opcua simulator on opc.tcp://{host}:{served.port}\n")
-        sys.stdout.flush()
-        await stopped.wait()
+    serving = serve(variables, host=host, port=port, every_s=every_s, faults=faults)
+    await run_until_stopped("opcua", f"opc.tcp://{host}", serving)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Argument, Option
 
+from reconciler.cli.asking import fail
+from reconciler.cli.opcuaserver import declared, written
 from reconciler.cli.options import Options
 
 if TYPE_CHECKING:
@@ -25,12 +27,18 @@ _TYPES = {
     "Guid": "string",
 }  # fmt: skip
 
-Url = Annotated[str, Argument(help="Endpoint, as opc.tcp://192.168.1.10:4840.")]
+What = Annotated[
+    str,
+    Argument(
+        metavar="URL|NAME|FILE",
+        help="An endpoint, as opc.tcp://192.168.1.10:4840; or the collector, or its file, that declares it.",
+    ),
+]
 
 
 def browse(
     options: Options,
-    url: Url,
+    what: What,
     *,
     output: Annotated[
         Literal["tree", "yaml"], Option("--output", "-o", help="A tree, or ready tags for a manifest.")
@@ -38,38 +46,35 @@ def browse(
     below: Annotated[str, Option(metavar="ID", help="Below this node, as nsu=urn:plant;s=Press.")] = "",
     depth: Annotated[int, Option(min=1, max=50, help="How many levels.")] = 10,
     server: Annotated[bool, Option("--server", help="Also what the server says of itself.")] = False,
-    security: Annotated[str, Option(metavar="POLICY/MODE", help="As Basic256Sha256/SignAndEncrypt.")] = "",
-    user: Annotated[str, Option(metavar="NAME", help="User the server knows.")] = "",
+    security: Annotated[
+        str, Option(metavar="POLICY/MODE", help="With a URL, as Basic256Sha256/SignAndEncrypt.")
+    ] = "",
+    user: Annotated[str, Option(metavar="NAME", help="With a URL: user the server knows.")] = "",
     password_env: Annotated[str, Option(metavar="NAME", help="Variable that holds its password.")] = "",
     password_file: Annotated[str, Option(metavar="PATH", help="File that holds its password.")] = "",
     timeout: Annotated[str, Option(metavar="DURATION", help="How long to wait for an answer.")] = "4s",
 ) -> None:
-    """Print the address space of an OPC UA server. Exit 0; 1 where it cannot be reached."""
+    """Print the address space of an OPC UA server. Exit 0; 1 where it cannot be reached.
+
+    A server that wants a certificate or a user is best declared first: its manifest says how to connect.
+    """
     from collectors.model import LinkLostError
-    from collectors.protocols import opcua
     from collectors.protocols.opcua_browse import browse as nodes_of
     from collectors.session import Home
 
-    policy, _, mode = security.partition("/")
-    device = {**opcua.DEFAULTS, "url": url, "timeout": timeout}
-    if security:
-        device["security"] = {"policy": policy, "mode": mode}
-    if user:
-        secret = {"env": password_env} if password_env else {"file": password_file}
-        device["user"] = {"name": user, "password": secret}
-    try:
-        target = opcua.parse_device("server", device)
-        if user and not (password_env or password_file):
-            raise ValueError("a user needs a password; write --password-env NAME or --password-file PATH")
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    found = nodes_of(target, Home(options.state, Path.cwd(), options.this_node.name), below, depth)
+    if "://" in what:
+        password = {"env": password_env} if password_env else {"file": password_file} if password_file else {}
+        target, directory = written(what, security, user, password, timeout), Path.cwd()
+    elif security or user:
+        raise typer.BadParameter("--security and --user go with a URL; a manifest says them itself")
+    else:
+        target, directory = declared(options, what)
+    found = nodes_of(target, Home(options.state, directory, options.this_node.name), below, depth)
     show = _show_tags if output == "yaml" else _show_tree
     try:
         asyncio.run(show(found, server))
     except (LinkLostError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        fail(str(error), code=1)
 
 
 async def _wanted(found: AsyncIterator[Found], server: bool) -> AsyncIterator[Found]:
@@ -82,19 +87,25 @@ async def _wanted(found: AsyncIterator[Found], server: bool) -> AsyncIterator[Fo
 async def _show_tree(found: AsyncIterator[Found], server: bool) -> None:
     async for one in _wanted(found, server):
         what = f"  {one.type or '-'} = {one.value}" if one.is_variable else ""
-        typer.echo(f"{'  ' * one.depth}{one.name}  {one.node}{what}")
+        typer.echo(printable(f"{'  ' * one.depth}{one.name}{what}  {one.node}"))
 
 
 async def _show_tags(found: AsyncIterator[Found], server: bool) -> None:
-    variables = [
-        one
-        async for one in _wanted(found, server)
-        if one.is_variable and (not one.type or one.type in _TYPES)
-    ]
+    variables = [one async for one in _wanted(found, server) if one.is_variable]
+    taken = [one for one in variables if not one.type or one.type in _TYPES]
     typer.echo("tags:")
-    for one, name in zip(variables, _names([one.path for one in variables]), strict=True):
+    for one, name in zip(taken, _names([one.path for one in taken]), strict=True):
         kind = f", type: {_TYPES[one.type]}" if one.type else ""
-        typer.echo(f"  - {{name: {name}, node: {json.dumps(one.node, ensure_ascii=False)}{kind}}}")
+        node = json.dumps(one.node, ensure_ascii=not one.node.isprintable())
+        typer.echo(f"  - {{name: {name}, node: {node}{kind}}}")
+    for one in variables:
+        if one not in taken:
+            typer.echo(printable(f"  # left out, for a tag cannot hold {one.type}: {one.node}"))
+
+
+def printable(text: str) -> str:
+    """Without what a server might do to a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _names(paths: Sequence[tuple[str, ...]]) -> list[str]:

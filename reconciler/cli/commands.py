@@ -122,15 +122,19 @@ def program() -> Any:
     return typer.main.get_command(app)
 
 
-def _options(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
-    ] = False,
-) -> None:
+def _show(version: bool) -> None:
     if version:
         typer.echo(f"daq {__version__}")
         raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def function_of(command: str) -> str:

@@ -146,6 +146,7 @@ def _show(
 def _between(options: Options, since: str, to: str | None) -> tuple[Plan, Desired]:
     """What the way from one commit to another changes, and what the latter wants."""
     from reconciler.compare import compare
+    from reconciler.fleet.nodes import moves
     from reconciler.gitsource.commands import GitError
     from reconciler.gitsource.commits import commits, desired_at, newest
 
@@ -156,6 +157,8 @@ def _between(options: Options, since: str, to: str | None) -> tuple[Plan, Desire
             after = desired_at(repository, to or newest(manifests), path)
     except GitError as error:
         fail(str(error))
+    for doubt in moves(before, after):
+        typer.echo(f"warning: {doubt}", err=True)
     return compare(before, after), after
 
 

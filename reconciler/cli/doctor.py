@@ -38,7 +38,9 @@ def _findings(options: Options, *, offline: bool) -> Iterator[Finding]:
 
     manifests, judged = _manifests(options)
     collectors = sum(m.kind == "Collector" for m in manifests.values())
-    yield from check_host(options.state, options.listen_address, collectors, git=options.git is not None)
+    endpoint = options.endpoint
+    address = (endpoint.host, endpoint.port) if endpoint else None
+    yield from check_host(options.state, address, collectors, git=options.git is not None)
     yield judged
     if not offline:
         yield from check_reach({n: m for n, m in manifests.items() if m.running})

@@ -16,6 +16,7 @@ import typer
 from collectors.contract import StateDir, parse_duration
 from reconciler.gitsource.remote import Remote
 from reconciler.model import Node
+from reconciler.server.address import Address
 
 DEFAULT_LISTEN = "127.0.0.1:8000"
 SYSTEM_STATE_DIR = Path("/var/lib/daq")
@@ -66,6 +67,41 @@ class Options:
         str,
         typer.Option(envvar="DAQ_LISTEN", metavar="HOST:PORT", help="Address of the endpoint; `none` = off."),
     ] = DEFAULT_LISTEN
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="DAQ_ALLOWED_HOST",
+            metavar="NAME",
+            help="Another name under which the endpoint is reached; repeatable.",
+        ),
+    ] = None
+    api_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DAQ_API_TOKEN_FILE",
+            metavar="FILE",
+            help="The endpoint asks for the token in this file.",
+            show_default=False,
+        ),
+    ] = None
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DAQ_TLS_CERT",
+            metavar="FILE",
+            help="The endpoint speaks HTTPS with this certificate (PEM, with its chain).",
+            show_default=False,
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DAQ_TLS_KEY",
+            metavar="FILE",
+            help="Private key of --tls-cert, where it is another file.",
+            show_default=False,
+        ),
+    ] = None
     node: Annotated[
         str,
         typer.Option(
@@ -123,14 +159,25 @@ class Options:
         return Node(self.node or socket.gethostname(), labels)
 
     @property
-    def listen_address(self) -> tuple[str, int] | None:
-        """Host and port of the endpoint, or None when it is off. Raises typer.BadParameter."""
+    def endpoint(self) -> Address | None:
+        """Where the endpoint listens and what it asks for, or None when it is off. Raises typer.BadParameter."""
         if self.listen == "none":
             return None
         host, colon, port = self.listen.rpartition(":")
         if not colon or not host or not port.isdigit() or int(port) > 0xFFFF:
             raise typer.BadParameter(f"{self.listen!r} is no address; write --listen HOST:PORT, or `none`")
-        return host.strip("[]"), int(port)
+        if self.tls_key and not self.tls_cert:
+            raise typer.BadParameter(
+                "--tls-key needs --tls-cert: a key without its certificate proves nothing"
+            )
+        return Address(
+            host.strip("[]"),
+            int(port),
+            tuple(self.allowed_host or ()),
+            self.api_token_file,
+            self.tls_cert,
+            self.tls_key,
+        )
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -62,7 +62,29 @@ def probe(
     elif any(one["raw"] for one in found):
         tables = [_table(found, types) for types in WIDTHS]
         typer.echo("\n\n".join(filter(None, tables)))
+    if opinion := _second_opinion(manifest["spec"], found):
+        typer.echo(opinion, err=True)
     raise typer.Exit(int(bool(wrong)))
+
+
+def _second_opinion(spec: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str | None:
+    """What a driver that is not ours says to the same words."""
+    from collectors.second_opinion import NoOpinionError, second_opinion
+
+    asked = second_opinion(spec)
+    if asked is None:
+        return None
+    driver, read = asked
+    raw = {one["offset"]: one["raw"] for one in found if one["type"] in ("uint16", "bool") and one["raw"]}
+    ours = [int(text, 0) for _, text in sorted(raw.items())]
+    try:
+        theirs = list(read())
+    except NoOpinionError as error:
+        return f"second opinion: {driver} cannot read it{'' if ours else ' either'}: {error}"
+    if theirs == ours:
+        return f"second opinion: {driver} reads the same"
+    words = " ".join(f"0x{word:04X}" for word in theirs)
+    return f"second opinion: {driver} reads {words}; a value that moves is another at each reading"
 
 
 def _validate(manifest: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ from typer import Option
 
 app = typer.Typer(help="A live simulated device to read from.", no_args_is_help=True)
 
+_SILENT = "A connection that is older is not answered any more, but stays open."
+
 
 @app.command()
 def modbus(
@@ -22,6 +24,7 @@ def modbus(
     refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
     drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")] = 0,
     truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
+    silent_after: Annotated[str, Option(metavar="DURATION", help=_SILENT)] = "0s",
     split: Annotated[bool, Option("--split", help="Send every byte as its own segment.")] = False,
     illegal: Annotated[
         list[str] | None,
@@ -52,6 +55,7 @@ def modbus(
             refuse=refuse,
             drop_every=drop_every,
             truncate_every=truncate_every,
+            silent_after_s=parse_delay(silent_after),
             split=split,
             illegal=frozenset(map(parse_address, illegal or [])),
             exceptions=frozenset(map(parse_exception, exception or [])),
@@ -76,6 +80,7 @@ def melsec(
     refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
     drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")] = 0,
     truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
+    silent_after: Annotated[str, Option(metavar="DURATION", help=_SILENT)] = "0s",
     stale_every: Annotated[
         int, Option(min=0, metavar="N", help="Give every Nth answer the serial number before (4E).")
     ] = 0,
@@ -97,6 +102,7 @@ def melsec(
             refuse=refuse,
             drop_every=drop_every,
             truncate_every=truncate_every,
+            silent_after_s=parse_delay(silent_after),
             split=split,
             illegal=frozenset(map(parse_device, illegal or [])),
             stale_every=stale_every,
@@ -121,6 +127,13 @@ def opcua(
     port: Annotated[int, Option(min=0, max=0xFFFF, help="0 takes a free one.")] = 4840,
     host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
     every: Annotated[str, Option(metavar="DURATION", help="How often values change.")] = "500ms",
+    items: Annotated[int, Option(min=0, metavar="N", help="So many values that all change, instead.")] = 0,
+    delay: Annotated[str, Option(metavar="DURATION", help="Before every answer, as 50ms.")] = "0ms",
+    refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
+    drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave out every Nth answer.")] = 0,
+    truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
+    silent_after: Annotated[str, Option(metavar="DURATION", help=_SILENT)] = "0s",
+    split: Annotated[bool, Option("--split", help="Send every byte as its own segment.")] = False,
     bad: Annotated[
         list[str] | None, Option(metavar="NODE", help="Its status is bad, as Press1.Pressure; repeatable.")
     ] = None,
@@ -128,23 +141,29 @@ def opcua(
         list[str] | None, Option(metavar="NODE", help="It is a Double whatever it was; repeatable.")
     ] = None,
     max_nodes: Annotated[int, Option(min=0, metavar="N", help="Refuse calls of more nodes.")] = 0,
-    items: Annotated[int, Option(min=0, metavar="N", help="So many values that all change, instead.")] = 0,
 ) -> None:
     """Two presses and a boiler on every security policy, until SIGTERM or Ctrl-C."""
-    from collectors.quantities import parse_duration
-    from collectors.simulate.opcua import Faults, run
+    from collectors.simulate.faults import parse_delay
+    from collectors.simulate.opcua import run
+    from collectors.simulate.opcua_faults import Faults
     from collectors.simulate.opcua_plant import load, plant
 
     try:
-        every_s = parse_duration(every)
+        every_s = parse_delay(every)
+        faults = Faults(
+            delay_s=parse_delay(delay),
+            refuse=refuse,
+            drop_every=drop_every,
+            truncate_every=truncate_every,
+            silent_after_s=parse_delay(silent_after),
+            split=split,
+            bad=frozenset(bad or ()),
+            retyped=frozenset(retyped or ()),
+            max_nodes=max_nodes,
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     variables = load(items, every_s) if items else plant()
-    if unknown := {*(bad or ()), *(retyped or ())} - variables.keys():
+    if unknown := (faults.bad | faults.retyped) - variables.keys():
         raise typer.BadParameter(f"there is no node {min(unknown)}; there are {', '.join(variables)}")
-    faults = Faults(set(bad or ()), set(retyped or ()), max_nodes)
-    try:
-        asyncio.run(run(host, port, every_s, faults, variables))
-    except OSError as error:
-        typer.echo(f"cannot listen on {host}:{port}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+    _serve(run(host, port, every_s, faults, variables), f"{host}:{port}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -18,6 +20,7 @@ from reconciler.cli.chosen import Selector, Some, labels
 from reconciler.cli.options import Options
 from reconciler.cli.statustable import Status, heading, remarks, status_table
 from reconciler.loop.ask import UnreachableError, ask
+from reconciler.words import Language, language_of
 
 Output = Literal["table", "wide", "json", "yaml"]
 
@@ -34,16 +37,28 @@ def status(
     *,
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = "table",
     selector: Selector = None,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of all hosts that this file names.", show_default=False),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, once a second, until Ctrl-C.")] = False,
+    lang: Annotated[
+        Language | None, typer.Option(help="Language of what to do.", show_default="as LANG says")
+    ] = None,
 ) -> None:
     """What is observed. Exit 1 if any wanted one is not healthy, 2 on error."""
+    if fleet:
+        from reconciler.cli.fleet import show_fleet
+
+        show_fleet(fleet, names or (), selector, output=output)
+        return
     if watch:
         if output in ("json", "yaml"):
             raise typer.BadParameter(
                 "--watch shows a table; for programs there is the endpoint, /ws/processes"
             )
         with suppress(KeyboardInterrupt):
-            _watch(options, names, selector, wide=output == "wide")
+            _watch(options, names, selector, wide=output == "wide", lang=lang)
         return
     document = read_status(options)
     chosen = _choose(document["processes"], names or [], selector)
@@ -55,7 +70,7 @@ def status(
         plain = {**document, "processes": chosen}
         typer.echo(yaml.safe_dump(plain, allow_unicode=True, sort_keys=False), nl=False)
     else:
-        typer.echo(_screen(options, document, chosen, wide=output == "wide"))
+        typer.echo(_screen(options, document, chosen, lang, wide=output == "wide"))
     if any(p["health"] in ("down", "degraded") for p in chosen):
         raise typer.Exit(1)
 
@@ -88,13 +103,25 @@ def _choose(
     return [p for p in processes if (not names or p["name"] in names) and wanted <= p["labels"].items()]
 
 
-def _screen(options: Options, document: Mapping[str, Any], chosen: Sequence[Status], **how: Any) -> str:
-    lines = [heading(options.state.root, document), status_table(chosen, **how), *remarks(chosen, document)]
-    return "\n".join(lines)
+def _screen(
+    options: Options,
+    document: Mapping[str, Any],
+    chosen: Sequence[Status],
+    lang: Language | None,
+    **how: Any,
+) -> str:
+    language = lang or language_of(os.environ.get("LC_ALL") or os.environ.get("LANG") or "")
+    said = remarks(chosen, document, language)
+    return "\n".join([heading(options.state.root, document), status_table(chosen, **how), *said])
 
 
 def _watch(
-    options: Options, names: Sequence[str] | None, selector: Sequence[str] | None, *, wide: bool
+    options: Options,
+    names: Sequence[str] | None,
+    selector: Sequence[str] | None,
+    *,
+    wide: bool,
+    lang: Language | None,
 ) -> None:
     """A screen a second."""
     rates: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=COURSE))
@@ -107,5 +134,5 @@ def _watch(
             loads[p["name"]].append(p["cpu_percent"])
         course = {p["name"]: (list(rates[p["name"]]), list(loads[p["name"]])) for p in chosen}
         clear = CLEAR if sys.stdout.isatty() else ""
-        typer.echo(clear + _screen(options, document, chosen, wide=wide, course=course))
+        typer.echo(clear + _screen(options, document, chosen, lang, wide=wide, course=course))
         time.sleep(WATCH_EVERY_S)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.cli.text import columns, duration, painted, sparkline, table
+from reconciler.words import Language, explain
 
 Status = Mapping[str, Any]
 
@@ -42,8 +43,15 @@ def status_table(processes: Sequence[Status], *, wide: bool = False, course: Cou
     return painted(table(header, [[c[h] for h in header] for c in cells], fit=None if wide else columns()))
 
 
-def remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[str]:
-    """A line for everything that wants a person."""
+def fleet_table(processes: Sequence[Status]) -> str:
+    """The same with the node of each."""
+    header = ("HEALTH", "NODE", *HEADER[1:])
+    rows = [[c[h] for h in header] for c in (_cells(p, (), ()) for p in processes)]
+    return painted(table(header, rows, fit=columns(), elastic=2))
+
+
+def remarks(processes: Sequence[Status], document: Mapping[str, Any], language: Language = "en") -> list[str]:
+    """A line for everything that wants a person, and one of what to do."""
     lines = []
     if document["source"]["error"]:
         lines.append(document["source"]["error"])
@@ -51,7 +59,10 @@ def remarks(processes: Sequence[Status], document: Mapping[str, Any]) -> list[st
         found = [c for c in p["conditions"] if c["type"] not in USUAL]
         if p["health"] in ("down", "degraded"):
             found += [c for c in p["conditions"] if c["type"] in USUAL and c["status"] != "True"]
-        lines += dict.fromkeys(f"{_name(p)}: {c['message']} ({c['reason']})" for c in found)
+        for reason, message in dict.fromkeys((c["reason"], c["message"]) for c in found):
+            lines.append(f"{_name(p)}: {message} ({reason})")
+            if todo := explain(reason, language).todo:
+                lines.append(f"  {todo}")
     return lines
 
 
@@ -61,6 +72,7 @@ def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[st
     read_at = max((d["last_read_at"] or 0 for d in devices), default=0)
     return {
         "HEALTH": p["health"],
+        "NODE": p["node"],
         "NAME": _name(p),
         "STATUS": p["status"],
         "REASON": _reason(p),

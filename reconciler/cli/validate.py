@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,52 +11,72 @@ import typer
 
 from reconciler import desired
 from reconciler.cli.asking import fail
+from reconciler.cli.manifests import UnreadError, manifests_of
 from reconciler.cli.options import Options
+from reconciler.cli.text import table
 from reconciler.desired.sentences import schema as schema_of
-from reconciler.gitsource.commands import GitError
-from reconciler.gitsource.commits import commits, desired_at, newest
-from reconciler.gitsource.remote import Remote
-from reconciler.model import Manifest, ManifestError
+from reconciler.model import Desired
 
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(help="Files or directories. Default: all manifests.", show_default=False),
 ]
 
-Checked = tuple[Mapping[str, Manifest], Sequence[ManifestError]]
 KindOfSchema = Annotated[Literal["collector", "sink", "status"], typer.Argument(help="Which one.")]
 
 
-def validate(options: Options, paths: Paths = None) -> None:
+def validate(
+    options: Options,
+    paths: Paths = None,
+    *,
+    nodes: Annotated[
+        Path | None,
+        typer.Option(metavar="FLEETFILE", help="Say which of these nodes runs what.", show_default=False),
+    ] = None,
+) -> None:
     """Check manifests: file:line:column: where: what is wrong, one line each. Exit 0 valid, 2 not.
 
-    With --git and without paths, those of the newest commit.
+    Without paths, all of them; with --git, those of the newest commit.
     """
-    manifests, errors = _committed(options.manifests) if options.git and not paths else _files(options, paths)
-    for wrong in errors:
+    found = _read(options, paths)
+    for wrong in found.errors:
         typer.echo(str(wrong))
-    for warning in desired.shared_addresses(manifests):
+    warnings = (*desired.shared_addresses(found.manifests), *desired.open_passwords(found.manifests))
+    for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    if errors:
+    if nodes:
+        _place(found, nodes)
+    if found.errors:
         raise typer.Exit(2)
-    count = sum(1 for m in manifests.values() if m.path)
+    count = sum(1 for m in found.manifests.values() if m.path)
     typer.echo(f"{count} {'manifest is' if count == 1 else 'manifests are'} valid", err=True)
 
 
-def _files(options: Options, paths: Sequence[Path] | None) -> Checked:
+def _read(options: Options, paths: Sequence[Path] | None) -> Desired:
     try:
-        return desired.check(paths or [], options.desired)
+        if not paths:
+            return manifests_of(options)
+        manifests, errors = desired.check(paths, options.desired)
+    except UnreadError as error:
+        fail(str(error))
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}")
+    return Desired(manifests, errors=tuple(errors))
 
 
-def _committed(manifests: Path | Remote) -> Checked:
+def _place(found: Desired, file: Path) -> None:
+    """A line for each collector: the nodes that run it; then what none or several would run."""
+    from reconciler.fleet.asking import read_fleet
+    from reconciler.fleet.nodes import FleetError, doubts, placement
+
     try:
-        with commits(manifests) as (repository, path):
-            found = desired_at(repository, newest(manifests), path)
-    except GitError as error:
+        hosts = read_fleet(file)
+    except FleetError as error:
         fail(str(error))
-    return found.manifests, found.errors
+    rows = [(manifest.name, ", ".join(names) or "-") for manifest, names in placement(found, hosts)]
+    typer.echo(table(("COLLECTOR", "NODES"), rows))
+    for doubt in doubts(found, hosts):
+        typer.echo(f"warning: {doubt}", err=True)
 
 
 def schema(options: Options, kind: KindOfSchema = "collector") -> None:

@@ -68,3 +68,18 @@ def shared_addresses(manifests: Mapping[str, Manifest]) -> Iterator[str]:
                 f"{address} is read by {len(names)} collectors ({', '.join(sorted(names))}), each with a connection of"
                 " its own; devices of one collector share one"
             )
+
+
+def open_passwords(manifests: Mapping[str, Manifest]) -> Iterator[str]:
+    """A sentence for each OPC UA server that a user logs in to over a channel without encryption."""
+    for manifest in manifests.values():
+        if manifest.type != "opcua":
+            continue
+        defaults = manifest.spec.get("deviceDefaults", {})
+        for device in manifest.spec.get("devices", ()):
+            wanted = {**defaults, **device}
+            if "user" in wanted and wanted.get("security", {}).get("mode") != "SignAndEncrypt":
+                yield (
+                    f"{manifest.name} sends a password to {wanted.get('url')} over a channel that is not encrypted;"
+                    " write security: {policy: Basic256Sha256, mode: SignAndEncrypt}"
+                )

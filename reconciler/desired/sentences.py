@@ -111,7 +111,7 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[tuple[Steps, bool, 
 
 
 def _sentence(rule: str, wanted: Any, value: Any, part: Mapping[str, Any]) -> str:
-    if rule in ("type", "oneOf") and "x-daq-message" in part:
+    if rule in ("type", "oneOf", "not") and "x-daq-message" in part:
         return str(part["x-daq-message"])  # of a secret too, which no message may show
     match rule:
         case "type":

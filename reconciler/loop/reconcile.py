@@ -190,8 +190,7 @@ class Reconciler:
     def pass_once(self) -> None:
         """Look, act on what was decided as far as it is its turn, publish what was seen."""
         look = self.look(force=self._force)
-        # ends before acts: a crash in between must not tell them twice
-        self._records.save(look.histories, durable=False)
+        self._records.save(look.histories, durable=False)  # before acts: a crash must not tell ends twice
         steps = in_turn(look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE)
         if not self._as_expected(look):
             steps = ()
@@ -331,9 +330,10 @@ class Reconciler:
     def _prune(self, look: Look, *, acted: bool) -> None:
         """Remove what nothing refers to any more; in the first pass also what one that was killed had left."""
         if acted or look.observed.ended or not self._pruned:
-            histories = self._records.histories.items()
             wanted = {(m.name, m.digest) for m in look.desired.manifests.values()}
-            self.processes.prune(wanted | {(n, h.digest) for n, h in histories if h.digest})
+            self.processes.prune(
+                wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
+            )
             self._pruned = True
         self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
 
@@ -347,4 +347,6 @@ class Reconciler:
         self.events.append([*self._news, *of_passes(self._before, self.document)], wall)
         self._news.clear()
         self._before = self.document
-        self.publisher.publish(self.document, look.now)
+        self.publisher.publish(
+            self.document, look.now, plan=look.plan, desired=look.desired, histories=look.histories
+        )

@@ -23,7 +23,8 @@ from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
 from reconciler.model import Node
 from reconciler.news import News, loop_started
-from reconciler.server import Server
+from reconciler.server.address import Address
+from reconciler.server.listener import Server
 
 EXIT_ASKED = 0
 EXIT_DOWN = 3
@@ -43,14 +44,14 @@ async def run_loop(
     state: StateDir,
     manifests: Path | Remote,
     node: Node,
-    address: tuple[str, int] | None,
+    address: Address | None,
     *,
     stop_on_exit: bool,
     say: Callable[[str], None],
 ) -> int:
     """Run until SIGTERM, SIGINT or `daq down`; returns the exit code. Raises StateDirError or OSError at the start."""
     with Reconciler.owning(state, manifests, node, wait_s=APPLY_HAS_LOCK_S) as reconciler:
-        server = Server(reconciler.publisher, *address) if address else None
+        server = Server(reconciler.publisher, address) if address else None
         try:
             return await Loop(reconciler, server, say).run(stop_on_exit=stop_on_exit)
         finally:
@@ -105,6 +106,7 @@ class Loop:
         greeted = False
         while self._exit_code is None or (self._stopping_all and reconciler.running):
             self._wake.clear()
+            began = monotonic()
             try:
                 if self._stopping_all:
                     reconciler.stop_pass()
@@ -114,6 +116,8 @@ class Loop:
                 logger.error("cannot finish this pass, trying again: %s", error)
                 await asyncio.sleep(FAILED_PASS_S)
                 continue
+            if self._server:
+                self._server.passed(monotonic() - began)
             if not greeted:
                 greeted = True
                 self._greet()
@@ -217,7 +221,8 @@ class Loop:
     def _greet(self) -> None:
         state = self._reconciler.state
         if self._server:
-            self._say(f"endpoint  http://{self._server.address}/api/processes")
+            self._say(f"page      {self._server.url}/")
+            self._say(f"endpoint  {self._server.url}/api/processes")
         self._say(f"data      {state.database}")
         self._say(f"logs      {state.root / 'logs'}")
         self._say("first pass done; `daq status` says more")

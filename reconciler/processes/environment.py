@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from collectors.contract import ENV_DIGEST, ENV_INSTANCE, ENV_NAME, ENV_STATE_DI
 _PASSED = ("HOME", "LANG", "TZ")
 _SHORTEST_SECRET = 4
 """Shorter values are not hidden: they would black out ordinary words."""
+_SECRET_NAME = re.compile("PASS|TOKEN|SECRET|KEY|CRED|AUTH", re.IGNORECASE)
+"""Variables of `spec.env` so named are hidden too, although their values stand in the manifest."""
 
 
 class UnresolvedError(Exception):
@@ -89,8 +92,11 @@ def child_environment(
 
 
 def secrets(spec: SpecFile, environ: Mapping[str, str]) -> list[str]:
-    """The values that `spec` refers to, longest first, as far as they can be read now."""
-    found = set()
+    """The values that `spec` refers to, and those it names like one, longest first, as far as they can be read now."""
+    given = spec.spec.get("env", {}).items()
+    found = {
+        str(value) for name, value in given if _SECRET_NAME.search(name) and not isinstance(value, Mapping)
+    }
     for reference in references(spec.spec):
         try:
             found.add(reference.value(environ, Path(spec.directory)))

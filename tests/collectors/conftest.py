@@ -28,7 +28,22 @@ def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victoria]:
 
 
 @pytest.fixture(scope="session")
-def opcua() -> Iterator[opcua_server.Running]:
+def asyncua() -> Iterator[opcua_server.Running]:
     """An OPC UA server that tests share; they leave it as it was."""
     with opcua_server.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def node_opcua() -> Iterator[opcua_server.Running]:
+    """The same of another make."""
+    with opcua_server.running("node-opcua") as server:
+        yield server
+
+
+@pytest.fixture(params=["asyncua", "node_opcua"])
+def opcua(request: pytest.FixtureRequest) -> opcua_server.Running:
+    """One after the other."""
+    server = request.getfixturevalue(request.param)
+    assert isinstance(server, opcua_server.Running)
+    return server

@@ -1,22 +1,38 @@
-"""A real OPC UA server in a process of its own, told what to do over its standard input."""
+"""Real OPC UA servers, each in a process of its own and told what to do over its standard input.
+
+Ours (of asyncua, as the client is) and node-opcua, which shares no code with it, have the same nodes.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+from uuid import UUID, uuid4
 
-from collectors.simulate.opcua import Access, Faults, Plant, serve
+from asyncua import ua
+
+from collectors.simulate.opcua import Plant, serve
+from collectors.simulate.opcua_faults import Faults
 from collectors.simulate.opcua_plant import Variable, load
+from collectors.simulate.opcua_sessions import Access
+from tests.programs import npm_package, program
 
+Peer = Literal["asyncua", "node-opcua"]
+NODE_OPCUA = "2.182.2"
 NAMESPACE = "urn:daq:simulator"
 STILL: Mapping[str, tuple[str, Any]] = {
     "Still.Int": ("Int32", 5),
@@ -27,8 +43,16 @@ STILL: Mapping[str, tuple[str, Any]] = {
     "Still.Nan": ("Double", float("nan")),
     "Still.Bool": ("Boolean", True),
     "Still.Text": ("String", "齿轮 a=b,c"),
+    "Still.Bytes": ("ByteString", b"\x00\xff"),
     "Still.Local": ("LocalizedText", "Öl"),
     "Still.Array": ("Double", [1.0, 2.0]),
+    "Still.Infinite": ("Float", float("-inf")),
+    "Still.Lines": ("String", "two\nlines"),
+    "Still.Since": ("DateTime", "2026-01-02T03:04:05.678Z"),
+    "Still.Id": ("Guid", "09087e75-8e5e-499b-954f-f2a9603db28a"),
+    "Still.Node": ("NodeId", "i=2258"),
+    "Still.Status": ("StatusCode", 0x80000000),
+    "Still.Empty": ("Double", []),
     "Still.Dead": ("Double", 10.0),
 }
 
@@ -41,7 +65,8 @@ def node(path: str) -> str:
 class Running:
     """The process."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, peer: Peer, process: subprocess.Popen[str], port: int) -> None:
+        self.peer = peer
         self.process = process
         self.port = port
         self.namespace: int = 0
@@ -67,14 +92,51 @@ class Running:
         self.process.wait()
 
 
-@contextmanager
-def running(**options: Any) -> Iterator[Running]:
+def running(peer: Peer = "asyncua", **options: Any) -> AbstractContextManager[Running]:
     """A server; see :func:`_main` for its options."""
+    return _node_opcua(**options) if peer == "node-opcua" else _asyncua(**options)
+
+
+@contextmanager
+def _asyncua(**options: Any) -> Iterator[Running]:
     command = [sys.executable, "-m", "tests.collectors.opcua_server", json.dumps(options)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with _spawned("asyncua", command, os.environ) as server:
+        yield server
+
+
+@contextmanager
+def _node_opcua(**options: Any) -> Iterator[Running]:
+    modules, script = npm_package("node-opcua-server", NODE_OPCUA), Path(__file__).with_name("node_opcua.js")
+    with TemporaryDirectory() as pki:
+        told = {"pki": pki, "still": {path: _for_js(*held) for path, held in STILL.items()}, **options}
+        command = [program("node"), str(script), json.dumps(told)]
+        with _spawned("node-opcua", command, {**os.environ, "NODE_PATH": str(modules)}) as server:
+            yield server
+
+
+_MADE = {
+    "DateTime": datetime.fromisoformat,
+    "Guid": UUID,
+    "NodeId": ua.NodeId.from_string,
+    "StatusCode": ua.StatusCode,
+}
+
+
+def _for_js(kind: str, value: Any) -> tuple[str, Any]:
+    if kind == "ByteString":
+        return kind, base64.b64encode(value).decode()
+    is_special = kind == "UInt64" or (isinstance(value, float) and not isfinite(value))
+    return kind, str(value) if is_special else value
+
+
+@contextmanager
+def _spawned(peer: Peer, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Running]:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout
         try:
-            server = Running(process, int(process.stdout.readline()))
+            server = Running(peer, process, int(process.stdout.readline()))
             server.namespace = server.tell(namespace=True)
             yield server
         finally:
@@ -89,6 +151,7 @@ async def _main(
     items: int = 0,
     every_s: float = 0.1,
     max_nodes: int = 0,
+    deadbands: bool = True,
     trusted: str | None = None,
     user: str | None = None,
     password: str | None = None,
@@ -101,7 +164,7 @@ async def _main(
     if items:
         variables = dict(load(items, every_s))
     access = Access(tuple(policies or ()), Path(trusted) if trusted else None, user, password)
-    faults = Faults(max_nodes=max_nodes)
+    faults = Faults(max_nodes=max_nodes, deadbands=deadbands)
     async with serve(
         variables, port=port, every_s=every_s, faults=faults, access=access, shift=shift
     ) as plant:
@@ -110,30 +173,40 @@ async def _main(
         protocol = asyncio.StreamReaderProtocol(reader)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(0, "rb"))
         while line := await reader.readline():
-            print(json.dumps(await _do(plant, held, json.loads(line))), flush=True)
+            print(json.dumps(await _do(plant, held, trusted, json.loads(line))), flush=True)
 
 
 def _still(held: dict[str, Any], path: str) -> Variable:
-    return Variable(STILL[path][0], lambda _: held[path])
+    kind = STILL[path][0]
+    return Variable(kind, lambda _: _MADE[kind](held[path]) if kind in _MADE else held[path])
 
 
-async def _do(plant: Plant, held: dict[str, Any], command: dict[str, Any]) -> Any:
+async def _do(plant: Plant, held: dict[str, Any], trusted: str | None, command: dict[str, Any]) -> Any:
     match command:
         case {"set": path, "to": value}:
             held[path] = value
         case {"bad": paths}:
-            plant.faults.bad = set(paths)
+            plant.faults = replace(plant.faults, bad=frozenset(paths))
         case {"retyped": paths}:
-            plant.faults.retyped = set(paths)
-        case {"write": path, "to": value, "status": code}:
-            await plant.write(path, value, code, datetime.now(UTC))
-            return None
+            plant.faults = replace(plant.faults, retyped=frozenset(paths))
         case {"show": path}:
             plant.variables = {**plant.variables, path: _still(held, path)}
             await plant.add_nodes([path])
         case {"delete": path}:
             plant.variables = {p: v for p, v in plant.variables.items() if p != path}
             await plant.server.delete_nodes([plant.server.get_node(plant.node_id(path))])
+        case {"faults": faults}:
+            plant.faults = Faults(**faults)
+            return None
+        case {"skip": _}:
+            for subscription in plant.server.iserver.subscription_service.subscriptions.values():
+                subscription._notification_seq += 1
+        case {"end_sessions": _}:
+            for session in list(plant.server.iserver._external_sessions.values()):
+                await session.close_session(True)
+        case {"trust": path}:
+            assert trusted
+            shutil.copy(path, Path(trusted) / f"{uuid4()}.der")
         case {"namespace": _}:
             return plant.namespace
         case {"sessions": _}:

@@ -11,19 +11,27 @@ from typing import Any
 import pytest
 
 from collectors.contract import EXIT_STOPPED, StateDir
+from collectors.follow import SessionLoop
+from collectors.protocols.opcua import Server
+from collectors.protocols.opcua_browse import Found, browse
 from collectors.protocols.opcua_session import ServerSource
+from collectors.readings import Readings
+from collectors.schedule import Slots
 from collectors.session import Home
 from collectors.spec import parse
-from tests.collectors.opcua_server import STILL, Running, node, running
+from collectors.unit import Unit
+from tests.collectors.opcua_server import STILL, Peer, Running, node, running
 from tests.collectors.running import collecting, collector, until
 
 pytestmark = pytest.mark.e2e
 
 TRUTH = {
     "Int": 5, "Byte": 200, "Float": 1.5, "Double": 0.1, "Bool": True, "Text": "齿轮 a=b,c", "Local": "Öl",
-    "Dead": 10.0,
+    "Dead": 10.0, "Lines": "two lines", "Since": "2026-01-02T03:04:05.678000+00:00",
+    "Id": "09087e75-8e5e-499b-954f-f2a9603db28a",
 }  # fmt: skip
 COUNT = {"name": "count", "node": node("Moving.Count")}
+TAGS = [COUNT, {"name": "x", "node": node("Still.Int")}]
 
 
 def spec(url: str, *tags: dict[str, Any], interval: str = "5s", **device: Any) -> dict[str, Any]:
@@ -38,7 +46,7 @@ def below_plant(namespace: int, *names: str) -> str:
 
 def source(url: str, root: Path, *tags: dict[str, Any], **device: Any) -> ServerSource:
     """The protocol alone, in this process."""
-    (server,) = parse("press", spec(url, *tags, **device)).devices
+    (server,) = parse("press", spec(url, *tags, **{"timeout": "5s", **device})).devices
     from collectors.protocols import opcua
 
     found = opcua.source(server, Home(StateDir(root), root, "node-1"))
@@ -61,12 +69,13 @@ def test_every_type_reaches_the_outbox_and_what_is_none_says_why(
 
     async def main() -> None:
         async with collecting(tmp_path, spec(opcua.url, *tags, mode=mode)) as running:
-            await until(lambda: len(running.rows("daq_quality")) >= 6, "every quality")
+            await until(lambda: len(running.rows("daq_quality")) >= 11, "every quality")
             await until(lambda: "Dead" in {k for _, _, f, _ in running.rows() for k in f}, "every value")
             stored = {k: v for _, _, fields, _ in running.rows() for k, v in fields.items()}
             assert stored == {**TRUTH, "by_path": 5, "scaled": 0.5}
             assert {t["tag"]: f["reason"] for _, t, f, _ in running.rows("daq_quality")} == {
-                "Big": "OutOfRange", "Nan": "NotANumber", "Array": "NoScalar",
+                "Big": "OutOfRange", "Nan": "NotANumber", "Array": "NoScalar", "Bytes": "UnsupportedType",
+                "Infinite": "Infinite", "Node": "UnsupportedType", "Status": "UnsupportedType", "Empty": "NoScalar",
                 "nowhere": "BadNoMatch", "unknown": "BadNodeIdUnknown", "elsewhere": "NamespaceUnknown",
             }  # fmt: skip
             report = running.report()
@@ -96,13 +105,13 @@ def test_a_value_that_never_changes_is_not_stale(tmp_path: Path, opcua: Running)
     tag = {"name": "x", "node": node("Still.Int")}
 
     async def main() -> None:
-        async with collecting(tmp_path, spec(opcua.url, tag, COUNT, interval="100ms")) as running:
-            await until(lambda: len(running.rows()) > 12, "much more than three intervals")
+        async with collecting(tmp_path, spec(opcua.url, tag, COUNT, interval="500ms")) as running:
+            await until(lambda: len(running.rows()) > 22, "more than three intervals", 30.0)
             assert [q for q, _ in running.qualities("x")] in (
                 [],
                 ["stale", "good"],
             )  # before it was connected
-            assert [f["x"] for _, _, f, _ in running.rows() if "x" in f] == [5]
+            assert {f["x"] for _, _, f, _ in running.rows() if "x" in f} == {5}
 
     asyncio.run(main())
 
@@ -139,6 +148,44 @@ def test_a_deadband_leaves_out_what_is_within_it(tmp_path: Path, opcua: Running)
     asyncio.run(main())
 
 
+def test_the_server_itself_leaves_out_what_is_within_a_deadband(tmp_path: Path, opcua: Running) -> None:
+    tag = {"name": "x", "node": node("Still.Dead"), "deadband": 10, "scale": 2}
+
+    async def main() -> None:
+        found = source(opcua.url, tmp_path, tag)
+        taken = [sample.value for sample in await found.open()]
+        try:
+            for value in (14.0, 20.0):
+                opcua.tell(set="Still.Dead", to=value)
+                await asyncio.sleep(0.3)  # long enough for the server to send each
+            async with asyncio.timeout(5):
+                while 40.0 not in taken:
+                    taken += [sample.value for sample in await found.receive()]
+            assert set(taken) == {20.0, 40.0}
+        finally:
+            opcua.tell(set="Still.Dead", to=10.0)
+            await found.close()
+
+    asyncio.run(main())
+
+
+def test_a_deadband_holds_here_where_the_server_refuses_it(tmp_path: Path) -> None:
+    tag = {"name": "x", "node": node("Still.Dead"), "deadband": 5}
+
+    async def main() -> None:
+        with running(deadbands=False) as server:
+            async with collecting(tmp_path, spec(server.url, tag, COUNT)) as process:
+                await until(process.rows, "a value")
+                for value in (12.0, 20.0):
+                    server.tell(set="Still.Dead", to=value)
+                    after = len(process.rows())
+                    await until(lambda after=after: len(process.rows()) > after + 3, "sendings")  # type: ignore[misc]
+                assert [f["x"] for _, _, f, _ in process.rows() if "x" in f] == [10.0, 20.0]
+                assert process.rows("daq_quality") == []
+
+    asyncio.run(main())
+
+
 def test_a_bad_status_is_a_bad_reading_until_it_is_good_again(tmp_path: Path, opcua: Running) -> None:
     tag = {"name": "x", "node": node("Still.Double")}
 
@@ -149,7 +196,7 @@ def test_a_bad_status_is_a_bad_reading_until_it_is_good_again(tmp_path: Path, op
             await until(lambda: running.qualities("x") == [("bad", "BadSensorFailure")], "bad")
             opcua.tell(bad=[])
             await until(lambda: running.qualities("x")[1:] == [("good", "")], "good again")
-            assert [f["x"] for _, _, f, _ in running.rows()] == [0.1, 0.1]
+            assert {f["x"] for _, _, f, _ in running.rows()} == {0.1}
 
     asyncio.run(main())
 
@@ -171,19 +218,15 @@ def test_another_type_of_the_server_is_a_bad_reading_and_the_field_keeps_its_own
     asyncio.run(main())
 
 
-def test_values_that_overflowed_the_servers_queue_are_counted(tmp_path: Path, opcua: Running) -> None:
-    tag = {"name": "x", "node": node("Still.Dead")}
-
+def test_values_that_overflowed_the_servers_queue_are_counted(tmp_path: Path, node_opcua: Running) -> None:
     async def main() -> None:
-        found = source(opcua.url, tmp_path, tag)
+        found = source(node_opcua.url, tmp_path, COUNT, publishing="1s", sampling="0s", queue=2)
         try:
             await found.open()
-            assert found.lost == 0
-            opcua.tell(write="Still.Dead", to=11.0, status=0x0480)
             async with asyncio.timeout(5):
                 while not found.lost:
-                    await found.receive()
-            assert found.lost == 1
+                    samples = await found.receive()
+            assert len([s for s in samples if isinstance(s.value, int)]) == 2, "those that the queue held"
         finally:
             await found.close()
 
@@ -201,12 +244,14 @@ def test_polling_reads_in_every_slot_and_stores_what_is_new(tmp_path: Path, opcu
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("peer", ["asyncua", "node-opcua"])
 @pytest.mark.parametrize("mode", ["subscribe", "poll"])
-def test_a_call_that_is_too_large_is_halved_until_it_is_taken(tmp_path: Path, mode: str) -> None:
+def test_no_call_holds_more_nodes_than_the_server_takes(tmp_path: Path, mode: str, peer: Peer) -> None:
+    """asyncua names no limit but refuses the call, node-opcua names it."""
     tags = [{"name": f"x{n}", "node": node(f"Load.{n}")} for n in range(100)]
 
     async def main() -> None:
-        with running(items=100, max_nodes=7) as server:
+        with running(peer, items=100, max_nodes=7) as server:
             async with collecting(tmp_path, spec(server.url, *tags, mode=mode)) as process:
                 await until(lambda: len({k for _, _, f, _ in process.rows() for k in f}) == 100, "every item")
                 assert process.rows("daq_quality") == []
@@ -214,27 +259,56 @@ def test_a_call_that_is_too_large_is_halved_until_it_is_taken(tmp_path: Path, mo
     asyncio.run(main())
 
 
-def test_a_node_that_appears_later_is_found_when_it_is_asked_for_again(tmp_path: Path) -> None:
-    tags = [COUNT, {"name": "x", "node": node("Still.Int")}]
+@pytest.mark.parametrize("mode", ["subscribe", "poll"])
+def test_what_the_server_refuses_is_asked_for_again_after_a_while(tmp_path: Path, mode: str) -> None:
+    """By a collector that waits 0.2 s where others wait ten minutes."""
+    parsed = parse("press", spec("opc.tcp://nowhere", *TAGS))
+    emitted: list[str] = []
 
     async def main() -> None:
-        with running(hidden=["Still.Int"]) as server:
-            found = source(server.url, tmp_path, *tags)
-            try:
-                first = {s.tag: s.value for s in await found.open()}
-                assert isinstance(first[0], int)
-                assert {i: r.reason for i, r in found.refused.items()} == {1: "BadNodeIdUnknown"}
-                server.tell(show="Still.Int")
-                assert [(s.tag, s.value) for s in await found.retry()] == [(1, 5)]
-                assert found.refused == {}
-                server.tell(set="Still.Int", to=6)
-                async with asyncio.timeout(5):
-                    while (1, 6) not in [(s.tag, s.value) for s in await found.receive()]:
-                        pass
-            finally:
-                await found.close()
+        with running("node-opcua", hidden=["Still.Int"]) as server:
+            found = source(server.url, tmp_path, *TAGS, mode=mode)
+            readings = Readings(parsed, parsed.devices[0], lambda line, _: emitted.append(line), 0.0)
+            unit = Unit(parsed.devices[0], readings, lambda: None)
+            stop = asyncio.Event()
+            loop = asyncio.create_task(
+                SessionLoop(found, unit, Slots.of("press", 100), check_every_s=0.2).run(stop)
+            )
+            await until(
+                lambda: [(q.tag, q.reason) for q in unit.quarantined] == [("x", "BadNodeIdUnknown")],
+                "refused",
+            )
+            await until(lambda: sum(" count=" in line for line in emitted) > 10, "the other one goes on")
+            sessions = server.tell(sessions=True)
+            server.tell(show="Still.Int")
+            await until(lambda: any(" x=5i" in line for line in emitted), "a value")
+            server.tell(set="Still.Int", to=6)
+            await until(lambda: any(" x=6i" in line for line in emitted), "another one")
+            assert unit.quarantined == () and server.tell(sessions=True) == sessions == 1
+            stop.set()
+            await loop
 
     asyncio.run(main())
+
+
+def test_browsing_finds_every_node_with_its_type_and_value(tmp_path: Path, opcua: Running) -> None:
+    (server,) = parse("press", spec(opcua.url)).devices
+    assert isinstance(server, Server)
+
+    async def main() -> dict[str, Found]:
+        home = Home(StateDir(tmp_path), tmp_path, "node-1")
+        return {one.node: one async for one in browse(server, home, node("Plant"), 5)}
+
+    found = asyncio.run(main())
+    variables = {*STILL, "Moving.Count"}
+    assert {n for n, one in found.items() if one.is_variable} == {node(path) for path in variables}
+    assert {n for n, one in found.items() if not one.is_variable} == {node("Still"), node("Moving")}
+    shown = {path: (found[node(path)].type, found[node(path)].value) for path in STILL}
+    assert shown["Still.Array"] == ("Double[]", "[1, 2]")
+    assert shown["Still.Big"] == ("UInt64", "18446744073709551615")
+    assert shown["Still.Local"] == ("LocalizedText", "Öl")
+    assert shown["Still.Since"] == ("DateTime", "2026-01-02T03:04:05.678000+00:00")
+    assert found[node("Still.Int")].path == ("Still", "Int")
 
 
 def test_stopping_closes_the_session(tmp_path: Path, opcua: Running) -> None:

@@ -43,6 +43,8 @@ def test_a_value_has_the_time_of_its_source_else_of_its_server_else_of_now() -> 
     assert taken.sample(data(1.0, SourceTimestamp=None), NOW_NS).at_ns == AT_NS
     never = datetime(1601, 1, 1, tzinfo=UTC)
     assert taken.sample(data(1.0, SourceTimestamp=never, ServerTimestamp=None), NOW_NS).at_ns == NOW_NS
+    beyond_64_bit = datetime(9999, 12, 31, tzinfo=UTC)
+    assert taken.sample(data(1.0, SourceTimestamp=beyond_64_bit), NOW_NS).at_ns == AT_NS
 
 
 @given(st.datetimes(datetime(1970, 1, 3), datetime(2200, 1, 1), timezones=st.just(UTC)))
@@ -82,7 +84,14 @@ def test_the_overflow_of_a_queue_is_seen_only_where_the_status_says_so() -> None
         (data("a", "String"), "a"),
         (data(ua.LocalizedText("Öl"), "LocalizedText"), "Öl"),
         (data(AT, "DateTime"), "2026-01-02T03:04:05.678901+00:00"),
+        (data(datetime(9999, 12, 31, tzinfo=UTC), "DateTime"), "9999-12-31T00:00:00+00:00"),
+        (data(b"\xff".decode(errors="surrogateescape"), "String"), Bad("NotText")),
+        (data(ua.LocalizedText("\udcff"), "LocalizedText"), Bad("NotText")),
+        (data(ua.LocalizedText(None), "LocalizedText"), ""),
+        (data(3, "Int32"), 3),  # an enumeration goes as its number
         (data(b"a", "ByteString"), Bad("UnsupportedType")),
+        (data(ua.ExtensionObject(ua.NodeId(5, 2), b"a"), "ExtensionObject"), Bad("UnsupportedType")),
+        (data(ua.QualifiedName("a", 1), "QualifiedName"), Bad("UnsupportedType")),
         (data([1.0]), Bad("NoScalar")),
         (data(None), Bad("NoValue")),
     ],

@@ -24,6 +24,7 @@ class Plant:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.program = DAQ
         self.desired = root / "desired"
         self.state = root / ".daq"
         self.desired.mkdir()
@@ -35,7 +36,7 @@ class Plant:
     def daq(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         return subprocess.run(
-            [DAQ, *arguments],
+            [self.program, *arguments],
             cwd=self.root,
             env=self.environ,
             capture_output=True,
@@ -53,7 +54,7 @@ class Plant:
         with self.output.open("ab") as log:
             start = log.tell()
             self.loop = subprocess.Popen(
-                [DAQ, "run", "--listen", "127.0.0.1:0", *arguments],
+                [self.program, "run", "--listen", "127.0.0.1:0", *arguments],
                 cwd=self.root,
                 env=self.environ,
                 stdout=log,
@@ -86,7 +87,7 @@ class Plant:
     def device(self, *arguments: str, port: int = 0) -> int:
         """Start a simulated Modbus device; returns its port."""
         process = subprocess.Popen(
-            [DAQ, "simulate", "modbus", "--port", str(port), *arguments],
+            [self.program, "simulate", "modbus", "--port", str(port), *arguments],
             env=self.environ,
             stdout=subprocess.PIPE,
         )

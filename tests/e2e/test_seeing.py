@@ -95,3 +95,12 @@ def test_status_exits_1_while_a_wanted_one_is_not_healthy(plant: Plant) -> None:
     shown = plant.daq("status", "press")
     assert shown.returncode == 1
     assert shown.stdout.splitlines()[2].startswith("degraded")
+
+
+def test_status_says_what_to_do_in_english_or_chinese(plant: Plant) -> None:
+    plant.write("press.yaml", collector("press", 1))
+    plant.start_loop()
+    plant.wait_ready("press")
+    assert "  Check power, cable, address and port" in plant.daq("status", "press", "--lang", "en").stdout
+    plant.environ["LC_ALL"] = "zh_CN.UTF-8"
+    assert "  检查消息中设备的电源" in plant.daq("status", "press").stdout

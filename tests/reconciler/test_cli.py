@@ -46,13 +46,14 @@ def test_a_label_without_key_or_value_is_refused(label: str) -> None:
     [("127.0.0.1:8000", ("127.0.0.1", 8000)), ("[::1]:80", ("::1", 80)), ("none", None)],
 )
 def test_an_address_to_listen_on_is_host_and_port(text: str, address: tuple[str, int] | None) -> None:
-    assert Options(listen=text).listen_address == address
+    endpoint = Options(listen=text).endpoint
+    assert (endpoint and (endpoint.host, endpoint.port)) == address
 
 
 @pytest.mark.parametrize("text", ["8000", "host:", ":80", "host:99999", "host:x", ""])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="HOST:PORT"):
-        _ = Options(listen=text).listen_address
+        _ = Options(listen=text).endpoint
 
 
 def test_the_state_directory_is_local_where_manifests_are(

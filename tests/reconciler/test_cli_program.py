@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import __version__
 from reconciler.cli import COMPLETE
 from reconciler.cli.commands import COMMANDS, GROUPS, function_of
 
@@ -71,3 +72,7 @@ def test_the_tab_key_completes_commands_and_names_of_collectors(tmp_path: Path) 
     assert complete("daq sto", 1) == ["stop"]
     assert complete("daq status pr", 2) == ["press-1"]
     assert complete("daq restart ", 2) == ["press-1", "oven"]
+
+
+def test_the_version_is_told() -> None:
+    assert daq("--version").stdout == f"daq {__version__}\n"

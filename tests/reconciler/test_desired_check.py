@@ -35,6 +35,21 @@ def test_a_file_elsewhere_is_judged_alone(tmp_path: Path) -> None:
     assert set(check([tmp_path / "a.yaml"], tmp_path / "desired")[0]) == {"plant", "local"}
 
 
+@pytest.mark.parametrize(("security", "warned"), [("Sign", True), ("SignAndEncrypt", False), (None, True)])
+def test_validate_warns_of_a_password_over_an_open_channel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], security: str | None, warned: bool
+) -> None:
+    chosen = f", security: {{policy: Basic256Sha256, mode: {security}}}" if security else ""
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: daq/v1\nkind: Collector\nmetadata: {name: boiler}\nspec:\n  type: opcua\n"
+        f"  deviceDefaults: {{user: {{name: me, password: {{env: PW}}}}{chosen}}}\n"
+        "  devices: [{url: 'opc.tcp://plc:4840'}]\n  tags: [{name: x, node: i=2258}]\n"
+    )
+    validate(Options(desired=tmp_path))
+    said = "warning: boiler sends a password to opc.tcp://plc:4840 over a channel that is not encrypted"
+    assert (said in capsys.readouterr().err) == warned
+
+
 def test_validate_exits_2_with_one_line_for_each_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

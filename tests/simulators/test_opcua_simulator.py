@@ -87,9 +87,11 @@ def test_browse_prints_the_tree_with_types_and_values(url: str, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "Plant  nsu=urn:daq:simulator;s=Plant"
-    assert "    Pressure  nsu=urn:daq:simulator;s=Press1.Pressure  - = BadSensorFailure" in lines
+    assert "    Pressure  - = BadSensorFailure  nsu=urn:daq:simulator;s=Press1.Pressure" in lines
     assert any(
-        line.startswith("    DoorOpen  nsu=urn:daq:simulator;s=Press2.DoorOpen  Boolean = ") for line in lines
+        line.startswith("    DoorOpen  Boolean = ")
+        and line.endswith("  nsu=urn:daq:simulator;s=Press2.DoorOpen")
+        for line in lines
     )
     assert len(lines) == len(plant()) + 4
 
@@ -112,15 +114,43 @@ def test_browse_below_a_node_shows_only_that_part(url: str, tmp_path: Path) -> N
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["Level", "Setpoint"]
 
 
+MANIFEST = """\
+apiVersion: daq/v1
+kind: Collector
+metadata: {{name: boiler}}
+spec:
+  type: opcua
+  devices: [{{name: plc, url: "{url}", security: {{policy: Basic256Sha256, mode: SignAndEncrypt}}}}]
+  tags: [{{name: level, node: "nsu=urn:daq:simulator;s=Boiler.Level"}}]
+"""
+
+
+def test_browse_connects_as_a_manifest_says(url: str, tmp_path: Path) -> None:
+    (tmp_path / "desired").mkdir()
+    (tmp_path / "desired" / "boiler.yaml").write_text(MANIFEST.format(url=url))
+    below = ("--below", "nsu=urn:daq:simulator;s=Boiler")
+    refused = daq("browse", "boiler", *below, cwd=tmp_path)
+    assert refused.returncode == 1 and "is not trusted yet" in refused.stderr
+    pki = tmp_path / ".daq" / "pki"
+    (rejected,) = (pki / "rejected").iterdir()
+    rejected.rename(pki / "trusted" / rejected.name)
+    for what in ("boiler", "boiler/plc", "desired/boiler.yaml"):
+        done = daq("browse", what, *below, cwd=tmp_path)
+        assert [line.split()[0] for line in done.stdout.splitlines()] == ["Level", "Setpoint"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (("opc.tcp://127.0.0.1:1",), 1, "cannot connect to opc.tcp://127.0.0.1:1: connection refused"),
         (("http://127.0.0.1",), 2, "is no endpoint; write for example opc.tcp://"),
         (("opc.tcp://127.0.0.1:1", "--user", "me"), 2, "a user needs a password"),
+        (("boiler",), 1, "cannot browse boiler: there is no such collector of type opcua in desired"),
+        (("gone.yaml",), 1, "cannot read gone.yaml: No such file or directory"),
     ],
 )
 def test_browse_says_what_is_wrong(tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    (tmp_path / "desired").mkdir()
     done = daq("browse", *arguments, cwd=tmp_path)
     assert done.returncode == code
     assert said in " ".join(done.stderr.replace("│", " ").split())
