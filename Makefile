@@ -49,9 +49,11 @@ bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same 
 
 KILLS ?= 10000
 STORM_S ?= 300
+SEED ?= 7
 storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each step, KILLS at random, sinks for STORM_S
 	@$(BIN)/python -m tests.crashing --all
-	@$(BIN)/python -m tests.storm --kills $(KILLS)
+	@$(BIN)/python -m tests.storm --kills $(KILLS) --seed $(SEED)
+	@$(BIN)/python -m tests.storm --kills $$(($(KILLS) / 5)) --seed $(SEED) --git
 	@DAQ_IDENTITY_S=$(STORM_S) $(BIN)/pytest tests/e2e/test_identity.py -s
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)

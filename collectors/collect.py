@@ -13,6 +13,7 @@ from pathlib import Path
 from collectors import protocols
 from collectors.batch import Batch
 from collectors.buffer import Buffer
+from collectors.clock import Clock
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, Report, SpecFile, StateDir
 from collectors.follow import SessionLoop
 from collectors.live import Live
@@ -71,6 +72,8 @@ class Collector:
         self._buffer = Buffer(outbox, self._batch, self._live)
         self._reporter = Reporter(file, state, self._figures)
         self._rate = Rate()
+        before = self._reporter.before()
+        self._clock = Clock(before.newest_at if before else 0.0)
         self._changed = asyncio.Event()
         began = time.monotonic()
         self._units = [
@@ -109,6 +112,7 @@ class Collector:
             self._live.look()
             self._newest.look()
             now_ns, now = time.time_ns(), time.monotonic()
+            self._clock.look(now_ns / 1e9)
             for unit in self._units:
                 unit.readings.grow_stale(unit.reason, now_ns, now)
             self._buffer.maintain()
@@ -124,10 +128,14 @@ class Collector:
             self._changed.clear()
 
     def _figures(self, report: Report) -> Report:
+        report = self._buffer.figures(report)
+        behind = self._clock.behind
         return replace(
-            self._buffer.figures(report),
+            report,
             cycled=all(link.cycled for link in self._links),
             devices=tuple(unit.report() for unit in self._units),
             points_per_second=self._rate.of(self._batch.total),
             stale_tags=count_stale(unit.readings for unit in self._units),
+            troubles={**report.troubles, **({"ClockBehind": behind} if behind else {})},
+            newest_at=self._clock.newest_at,
         )

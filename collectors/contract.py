@@ -147,7 +147,8 @@ class Report:
     ``monotonic_s`` and ``boot_id`` tell how old it is (the clock may step); ``cycled``: one full cycle was tried (a
     sender: the sink was tried once, or there is nothing to send). ``points`` are by sink for a collector, by
     collector for a sender. ``held`` is set while a sender's sink does not accept; ``buffer`` is of a collector;
-    ``troubles`` by the type of the condition that tells of them.
+    ``troubles`` by the type of the condition that tells of them. ``newest_at`` is the latest that the wall clock has
+    been (epoch seconds), which it may not be any more.
     """
 
     name: str
@@ -165,6 +166,13 @@ class Report:
     held: Trouble | None = None
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     buffer: BufferReport | None = None
+    newest_at: float = 0.0
+
+    def later_than(self, other: Report) -> bool:
+        """Whether it was written after `other`, by the clock that never steps where both are of one boot."""
+        if self.boot_id == other.boot_id:
+            return self.monotonic_s > other.monotonic_s
+        return self.at > other.at
 
     @property
     def news(self) -> object:

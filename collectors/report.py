@@ -16,6 +16,7 @@ from collectors.contract import (
     StateDir,
     boot_id,
     monotonic,
+    read_json,
     to_json,
     write_json,
 )
@@ -39,6 +40,13 @@ class Reporter:
             at=0.0,
         )
         self._last: Report | None = None
+
+    def before(self) -> Report | None:
+        """The last report of this name, of whatever instance; None where there is none to be read."""
+        try:
+            return Report.from_json(read_json(self._path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     def write_if_due(self) -> None:
         """Write a report if anything but its counters and times changed, or it is time. Raises OSError."""

@@ -142,6 +142,6 @@ def queued_for(sink: str, reports: Mapping[str, Report]) -> int:
     own = reports.get(sink)
     queued = {name: points.queued for name, points in own.points.items()} if own else {}
     for name, report in reports.items():
-        if name != sink and sink in report.points and not (own and own.cycled and own.at > report.at):
+        if name != sink and sink in report.points and not (own and own.cycled and own.later_than(report)):
             queued[name] = report.points[sink].queued
     return sum(queued.values())

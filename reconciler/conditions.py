@@ -102,6 +102,10 @@ def _others(subject: Subject) -> Iterator[Finding]:
         yield Finding("Paused", True, "Paused", subject.pause.sentence)
     if step.verdict == "blocked":
         yield Finding("PruneBlocked", True, step.reason, step.message)
+    if subject.report and subject.instance:
+        for kind, trouble in sorted(subject.report.troubles.items()):
+            if kind not in ("DataHeld", "Healthy"):  # told with the rest of these
+                yield Finding(kind, True, trouble.reason, trouble.message)
     if step.reason == "LockHeld":
         yield Finding("LockHeld", True, step.reason, step.message)
 

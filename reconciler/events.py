@@ -58,6 +58,10 @@ class EventLog:
             if event["number"] > after and name in (None, event["name"])
         ]
 
+    def newest(self, *reasons: str) -> dict[str, Any] | None:
+        """The newest event of any of these reasons; None without one. Raises OSError."""
+        return next((e for e in reversed(self.read()) if e["reason"] in reasons), None)
+
     def stamp(self) -> tuple[int, int]:
         """Another one whenever there may be new events."""
         try:

@@ -26,6 +26,7 @@ TOLD = {
     "DataDropped": ("DataDropped", "DataKept"),
     "DiskFull": ("DiskFull", "DiskFree"),
     "OutboxDamaged": ("OutboxDamaged", "OutboxMended"),
+    "ClockBehind": ("ClockBehind", "ClockCaughtUp"),
 }
 """By condition type, or by the reason of DataHeld or not Healthy: the event of its beginning and of its end."""
 DONE = {
@@ -43,6 +44,20 @@ class News:
     reason: str
     message: str
     name: str | None = None
+
+
+def loop_started(version: str, pid: int, before: Mapping[str, Any] | None) -> News:
+    """A loop takes over; `before` is the event by which the one before it began or ended."""
+    killed = "; the one before it was killed" if before and before["reason"] == "LoopStarted" else ""
+    return News("LoopStarted", f"daq run {version} (pid {pid}) takes over{killed}")
+
+
+def of_clock(step_s: float) -> News:
+    """Somebody set the wall clock."""
+    return News(
+        "ClockSet",
+        f"the clock was set by {step_s:+.1f} s: slots of collectors are counted anew, pauses end by the new time",
+    )
 
 
 def of_end(end: Termination, next_start_s: float | None) -> News:

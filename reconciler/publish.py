@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, read_json, write_json
@@ -94,8 +95,7 @@ class Publisher:
             self._write(name, directory / f"{name}.json", status, lasting[name], now)
         gone = self._written.keys() - lasting.keys() - {""}
         for name in gone:
-            (directory / f"{name}.json").unlink(missing_ok=True)
-            del self._written[name]
+            self._remove(name, directory / f"{name}.json")
         written = [self._written[name][0] for name in lasting if name in self._written]
         self._write(
             "",
@@ -104,6 +104,14 @@ class Publisher:
             (document["converged"], document["source"], written),
             now,
         )
+
+    def _remove(self, name: str, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot remove %s: %s", path, error.strerror)
+        else:
+            del self._written[name]
 
     def _write(self, key: str, path: Any, value: Mapping[str, Any], lasting: object, now: float) -> None:
         before, at = self._written.get(key, (None, float("-inf")))

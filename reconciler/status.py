@@ -181,7 +181,7 @@ def _points(name: str, reports: Mapping[str, Report]) -> Iterator[Points]:
     own = reports.get(name)
     for peer, points in own.points.items() if own else ():
         other = reports.get(peer)
-        yield other.points.get(name, points) if own and other and other.at > own.at else points
+        yield other.points.get(name, points) if own and other and other.later_than(own) else points
 
 
 def _word(step: Step, instance: Instance | None, history: History, is_ready: bool) -> str:

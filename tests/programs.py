@@ -1,4 +1,4 @@
-"""System programs and npm packages that tests need."""
+"""System programs, npm packages and rights that tests need."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from typing import NoReturn
 import pytest
 
 INSTALL_WITHIN_S = 90.0
+
+
+def needs_root() -> None:
+    """Skips where the test may not mount; with CI=true tests run as root."""
+    if os.geteuid():
+        _lacking("only root may mount")
 
 
 def program(name: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+CONFIG = "GIT_CONFIG_GLOBAL"
+"""Carried by git and by all helpers that it starts."""
 LOCAL_S = 60.0
 """Deadline of what works on a repository of this machine."""
 
@@ -19,6 +21,10 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 class GitError(Exception):
     """git failed or was not done in time; the message begins with ``cannot``."""
+
+
+class GitRefusedError(GitError):
+    """git ran, and could not do it."""
 
 
 class Git:
@@ -38,7 +44,7 @@ class Git:
         config.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         config.write_text("".join(lines))
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SSH_ASKPASS"))} | {
-            "GIT_CONFIG_GLOBAL": str(config),
+            CONFIG: str(config),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "false",
             "SSH_ASKPASS_REQUIRE": "never",
@@ -64,6 +70,7 @@ class Git:
         given: Mapping[str, str] | None = None,
         stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
+        directory: Path | None = None,
     ) -> bytes:
         """Its output, unless that goes to `stdout`; `given` is configuration for this call. Raises GitError."""
         environ = dict(self._environ)
@@ -75,7 +82,7 @@ class Git:
         try:
             child = subprocess.Popen(
                 ["git", *arguments],
-                cwd=self.directory,
+                cwd=directory or self.directory,
                 env=environ,
                 stdin=stdin or subprocess.DEVNULL,
                 stdout=stdout or subprocess.PIPE,
@@ -97,7 +104,8 @@ class Git:
             finally:
                 self._child = None
         if child.returncode:
-            raise GitError(f"cannot {to}: {_last_words(complaint) or f'git ended with {child.returncode}'}")
+            kind = GitRefusedError if child.returncode > 0 else GitError
+            raise kind(f"cannot {to}: {_last_words(complaint) or f'git ended with {child.returncode}'}")
         return output or b""
 
 

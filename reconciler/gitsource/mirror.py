@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.desired.commit import Entry
-from reconciler.gitsource.commands import Git, GitError
+from reconciler.gitsource.commands import Git, GitError, GitRefusedError
 from reconciler.gitsource.remote import Remote
+
+logger = logging.getLogger("daq.git")
 
 FETCHED = "refs/daq/fetched"
 APPLIED = "refs/daq/applied"
@@ -84,7 +88,9 @@ class Repository:
     def kept(self) -> str | None:
         """The commit that :meth:`Mirror.keep` was last told. Raises GitError."""
         refs = self.git.text("for-each-ref", "--format=%(objectname)", APPLIED, to="find what is applied")
-        return refs or None
+        if not refs and (self.git.directory / APPLIED).exists():
+            raise GitRefusedError(f"cannot find what is applied: {APPLIED} names no commit")
+        return self.revision(refs) if refs else None
 
     def blob(self, oid: str) -> bytes:
         """Contents of one object. Raises GitError."""
@@ -92,7 +98,7 @@ class Repository:
 
 
 class Mirror(Repository):
-    """The bare repository at `directory`, made where it does not exist; raises GitError.
+    """The bare repository at `git.directory`, made where it does not exist; raises GitError or OSError.
 
     With `objects`, another repository's objects are used and only what is new is fetched here.
     """
@@ -100,10 +106,37 @@ class Mirror(Repository):
     def __init__(self, git: Git, remote: Remote, objects: Path | None = None) -> None:
         super().__init__(git)
         self.remote = remote
-        git.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        git.run("init", "--quiet", "--bare", ".", to=f"make a mirror in {git.directory}")
+        if not git.directory.exists():
+            self._make()
         if objects and objects.exists():
             (git.directory / "objects" / "info" / "alternates").write_text(f"{objects}\n")
+
+    def _make(self) -> None:
+        """Whole or not at all: git may be killed while it makes one."""
+        directory = self.git.directory
+        new = directory.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700, parents=True)
+        self.git.run("init", "--quiet", "--bare", str(new), to=f"make a mirror in {directory}", directory=new)
+        new.rename(directory)
+
+    @classmethod
+    def resumed(cls, git: Git, remote: Remote) -> tuple[Mirror, str | None]:
+        """Our own, whatever a killed git left in it, and the commit in force. One that is damaged is set aside.
+
+        Raises GitError or OSError.
+        """
+        for lock in git.directory.rglob("*.lock"):
+            lock.unlink(missing_ok=True)
+        try:
+            mirror = cls(git, remote)
+            return mirror, mirror.kept()
+        except GitRefusedError as error:
+            broken = git.directory.with_suffix(".broken")
+            logger.error("cannot use the mirror %s, set aside as %s: %s", git.directory, broken.name, error)
+        shutil.rmtree(broken, ignore_errors=True)
+        git.directory.rename(broken)
+        return cls(git, remote), None
 
     def fetch(self) -> str:
         """Fetch the branch; returns its commit. Raises GitError."""

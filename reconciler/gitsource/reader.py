@@ -6,21 +6,23 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from reconciler.desired.admission import Admission
 from reconciler.desired.commit import REGULAR, CommitTree, Parsed, admit_commit, base_of
 from reconciler.desired.tree import MANIFESTS
 from reconciler.gitsource.checkout import Checkouts
-from reconciler.gitsource.commands import Git, GitError
+from reconciler.gitsource.commands import CONFIG, Git, GitError
 from reconciler.gitsource.mirror import Mirror, Repository
 from reconciler.gitsource.remote import Remote
 from reconciler.manifest import local_sink
 from reconciler.model import LOCAL_SINK, Desired, Manifest, ManifestError, Source
 from reconciler.processes.environment import references
+from reconciler.processes.leftovers import end_leftovers
 
 logger = logging.getLogger("daq.git")
 
@@ -67,6 +69,7 @@ class GitReader:
         self._rejected: _RejectedError | None = None
         self._thread: threading.Thread | None = None
         self._git: Git | None = None
+        self._mirror: Mirror | None = None
         self._wake = threading.Event()
         self._ending = False
         self._asked = self._answered = 0
@@ -96,7 +99,11 @@ class GitReader:
         return self._checkouts.of(self._taken.source.applied or "none")
 
     def read(self, now: float) -> Desired:
-        """What is wanted; never waits. `now` is monotonic seconds."""
+        """What is wanted; never waits for the remote, and for this disk only the first time: then the revision that was
+        in force before is taken up. `now` is monotonic seconds.
+        """
+        if self._keep and not self._thread:
+            self._try(lambda: self._open(self._directory))
         if not (self._thread and self._thread.is_alive()) and not self._ending:
             self._thread = threading.Thread(target=self._follow, name="git", daemon=True)
             self._thread.start()
@@ -141,22 +148,25 @@ class GitReader:
 
     def _follow(self) -> None:
         with nullcontext(self._directory) if self._keep else _temporary() as place:
-            mirror: Mirror | None = None
             while not self._ending:
                 self._wake.clear()
                 asked, force = self._asked, self._force
-                try:
-                    mirror = mirror or self._open(Path(place))
-                    self._attempt(mirror, force=force)
-                except (GitError, OSError) as error:
-                    self._tell(
-                        str(error) if isinstance(error, GitError) else f"cannot keep a mirror: {error}"
-                    )
+                self._try(partial(self._follow_once, Path(place), force=force))
                 if force:
                     self._force = False
                 self._answered = asked
                 if self._asked == asked:
                     self._wake.wait(self._remote.pull_s)
+
+    def _try(self, step: Callable[[], object]) -> None:
+        """Take a step; why it failed is told."""
+        try:
+            step()
+        except (GitError, OSError) as error:
+            self._tell(str(error) if isinstance(error, GitError) else f"cannot keep a mirror: {error}")
+
+    def _follow_once(self, place: Path, *, force: bool) -> None:
+        self._attempt(self._mirror or self._open(place), force=force)
 
     def _open(self, place: Path) -> Mirror:
         """The mirror, with its last revision in force. Raises GitError or OSError."""
@@ -165,9 +175,9 @@ class GitReader:
         trusted = [local, local / ".git", local.resolve(), local.resolve() / ".git"] if local else []
         self._git = Git(place / "mirror", place / "config", trusted)
         if self._keep:
+            end_leftovers(CONFIG, str(place / "config"))
             self._checkouts.clear_unfinished()
-            mirror = Mirror(self._git, self._remote)
-            applied = mirror.kept()
+            mirror, applied = Mirror.resumed(self._git, self._remote)
         else:
             mirror = Mirror(self._git, self._remote, kept / "objects")
             applied = Repository(Git(kept, place / "other")).kept() if kept.exists() else None
@@ -176,6 +186,7 @@ class GitReader:
                 self._admit(mirror, applied, self._news.source)
             except (_RejectedError, GitError, OSError) as error:
                 logger.error("cannot take up revision %s again: %s", applied[:12], error)
+        self._mirror = mirror
         return mirror
 
     def _attempt(self, mirror: Mirror, *, force: bool) -> None:
@@ -234,9 +245,13 @@ class GitReader:
         self._ring()
 
     def _ring(self) -> None:
-        if self._keep:
+        if not self._keep:
+            return
+        try:
             self.watched.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.watched / "at").write_text(f"{time.time()}\n")
+        except OSError as error:  # a hint only: the next pass by the clock reads it
+            logger.warning("cannot wake the loop by %s: %s", self.watched, error)
 
 
 def admitted(repository: Repository, revision: str, path: str, parsed: Parsed | None = None) -> Admission:

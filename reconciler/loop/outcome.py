@@ -21,7 +21,10 @@ class Look:
 
 
 def is_settled(look: Look, document: Mapping[str, Any]) -> bool:
-    """Whether further passes would wait for people or devices only; `document` is status.json of that look."""
+    """Whether further passes would wait for people or devices only; `document` is status.json of that look.
+
+    A lock that somebody else holds may be given up at any moment, unlike what is held until its manifest changes.
+    """
     if look.desired.look_at is not None or look.plan.acting:
         return False
     if document["converged"]:
@@ -30,8 +33,17 @@ def is_settled(look: Look, document: Mapping[str, Any]) -> bool:
     if any(s["status"] in ("starting", "stopping", "crashed") for s in statuses):
         return False
     paused = any(s["health"] == "paused" for s in statuses)
+    held = any(s.verdict == "hold" and s.reason != "LockHeld" for s in look.plan.steps)
     desired = look.desired
-    return bool(paused or look.plan.refusal or desired.errors or desired.unread or desired.source.error)
+    return bool(
+        paused or held or look.plan.refusal or desired.errors or desired.unread or desired.source.error
+    )
+
+
+def headline(document: Mapping[str, Any], processes: int) -> str:
+    """A look in a few words."""
+    state = "converged" if document["converged"] else "not converged yet"
+    return f"{state}: {document['summary']['total_processes']} collectors, {processes} processes"
 
 
 def moved(expected: str, plan: Plan) -> tuple[str, ...]:

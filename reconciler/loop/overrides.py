@@ -46,10 +46,13 @@ class Overrides:
         self._store(self.pauses, {**self.restarts, **instances})
 
     def forget_past(self, alive: Mapping[str, Iterable[str]], wall: float) -> None:
-        """Drop pauses that ran out and restarts whose instances are gone. Raises OSError."""
+        """Drop pauses that ran out and restarts whose instances are gone, at a later pass if not now."""
         pauses = {name: p for name, p in self.pauses.items() if wall < p.until_at}
         restarts = {n: old for n, old in self.restarts.items() if set(old) & set(alive.get(n, ()))}
-        self._store(pauses, restarts)
+        try:
+            self._store(pauses, restarts)
+        except OSError as error:
+            logger.warning("cannot write %s: %s", self._path, error)
 
     def _store(self, pauses: Mapping[str, Pause], restarts: Mapping[str, tuple[str, ...]]) -> None:
         if (pauses, restarts) == (self.pauses, self.restarts):

@@ -19,14 +19,15 @@ from reconciler.events import EventLog
 from reconciler.fieldtypes import lock_types
 from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.source import reader_of
+from reconciler.loop.clock import Clock
 from reconciler.loop.control import lock_when_free
 from reconciler.loop.outboxes import Outboxes
-from reconciler.loop.outcome import Look, is_settled, moved, outcome
+from reconciler.loop.outcome import Look, headline, is_settled, moved, outcome
 from reconciler.loop.overrides import Overrides
 from reconciler.loop.perform import Performer
 from reconciler.loop.records import Records
 from reconciler.model import Desired, History, Node, Observed
-from reconciler.news import News, of_end, of_passes, of_step
+from reconciler.news import News, of_clock, of_end, of_passes, of_step
 from reconciler.plan import plan
 from reconciler.processes import Processes, open_state_dir
 from reconciler.publish import Publisher, last_published
@@ -61,6 +62,7 @@ class Reconciler:
         self._records = Records(state)
         self._pid = os.getpid() if owner else None
         self._started_at = time.time()
+        self._clock = Clock()
         self._sampled = float("-inf")
         self._passes_since = self._looked = monotonic()
         self._outboxes = Outboxes(state, self.processes, node)
@@ -72,7 +74,7 @@ class Reconciler:
         }
         self._field_types: dict[tuple[str, str], Mapping[str, str]] = {}
         self._news: list[News] = []
-        self._turns_pending = False
+        self._turns_pending = self._pruned = False
         self._force = False
         self._expected_plan: str | None = None
         self._moved: tuple[str, ...] = ()
@@ -111,7 +113,9 @@ class Reconciler:
 
     def look(self, *, force: bool = False) -> Look:
         """Read, observe, decide; nothing is done."""
-        now, wall = monotonic(), time.time()
+        now, wall, step_s = self._clock.read()
+        if step_s:
+            self._news.append(of_clock(step_s))
         if now - self._looked > GAP_S:
             self._passes_since = now
         self._looked = now
@@ -189,7 +193,7 @@ class Reconciler:
     def pass_once(self) -> None:
         """Look, act on what was decided as far as it is its turn, publish what was seen."""
         look = self.look(force=self._force)
-        self._records.save(look.histories)  # ends before acts: a crash in between must not tell them twice
+        self._records.save(look.histories, durable=False)  # before acts: a crash must not tell ends twice
         steps = in_turn(look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE)
         if not self._as_expected(look):
             steps = ()
@@ -202,10 +206,8 @@ class Reconciler:
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         self._news += self._outboxes.tend(look, self._statuses)
         self._publish(replace(look, histories=histories))
-        if steps:
-            self.processes.prune(self._referred(look.desired))
         if look.observed.complete:
-            self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
+            self._prune(look, acted=bool(steps))
 
     def look_pass(self) -> None:
         """A pass that does nothing, so that what runs is known."""
@@ -308,11 +310,7 @@ class Reconciler:
         """Have it among the events at the next pass."""
         self._news.append(news)
 
-    def headline(self) -> str:
-        """The last pass in a few words."""
-        collectors = self.document["summary"]["total_processes"]
-        state = "converged" if self.document["converged"] else "not converged yet"
-        return f"{state}: {collectors} collectors, {len(self.running)} processes"
+    # --- inside ------------------------------------------------------------------------------------------------
 
     def _after_ends(
         self, desired: Desired, observed: Observed, now: float, wall: float
@@ -331,16 +329,22 @@ class Reconciler:
                 logger.info("%s: %s", end.name, told.message)
         return histories
 
-    def _referred(self, desired: Desired) -> set[tuple[str, str]]:
-        wanted = {(m.name, m.digest) for m in desired.manifests.values()}
-        return wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
+    def _prune(self, look: Look, *, acted: bool) -> None:
+        """Remove what nothing refers to any more; in the first pass also what one that was killed had left."""
+        if acted or look.observed.ended or not self._pruned:
+            wanted = {(m.name, m.digest) for m in look.desired.manifests.values()}
+            self.processes.prune(
+                wanted | {(n, h.digest) for n, h in self._records.histories.items() if h.digest}
+            )
+            self._pruned = True
+        self.reader.prune(frozenset(a.spec.directory for a in look.observed.applied.values()))
 
     def _publish(self, look: Look) -> None:
         wall = time.time()
         self._look = look
         self.document = self.describe(look)
         if self.document["converged"] != self._before.get("converged"):
-            logger.info("%s", self.headline())
+            logger.info("%s", headline(self.document, len(self.running)))
         self.overrides.forget_past({name: self.instances(name) for name in self.overrides.restarts}, wall)
         self.events.append([*self._news, *of_passes(self._before, self.document)], wall)
         self._news.clear()

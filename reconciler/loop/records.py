@@ -18,7 +18,9 @@ logger = logging.getLogger("daq.records")
 class Records:
     """The histories, in memory and on disk; only differences are written.
 
-    The truth is in memory: what cannot be written (a full disk) is tried again at every save.
+    The truth is in memory: what cannot be written (a full disk) is tried again at every save. What is written outlives
+    this process at once, the machine's end only when it is `durable`: no process outlives that either, and a start
+    must not wait for a slow disk.
     """
 
     def __init__(self, state: StateDir) -> None:
@@ -26,6 +28,7 @@ class Records:
         self._directory = state.root / "records"
         self._state_id = state_id(state)
         self._written: dict[str, History] = {}
+        self._fleeting: set[str] = set()
         for path in sorted(self._directory.glob("[!.]*.json")):
             try:
                 value = read_json(path)
@@ -36,28 +39,30 @@ class Records:
                 _set_aside(path, error)
         self.histories: Mapping[str, History] = dict(self._written)
 
-    def save(self, histories: Mapping[str, History]) -> None:
+    def save(self, histories: Mapping[str, History], *, durable: bool = True) -> None:
         """Keep `histories` from now on; a name that is missing there is forgotten."""
         self.histories = dict(histories)
         for name, history in histories.items():
-            if self._written.get(name) != history:
-                self._write(name, history)
+            if self._written.get(name) != history or (durable and name in self._fleeting):
+                self._write(name, history, durable=durable)
         for name in self._written.keys() - histories.keys():
             try:
                 self._path(name).unlink(missing_ok=True)
                 del self._written[name]
+                self._fleeting.discard(name)
             except OSError as error:
                 logger.warning("cannot remove %s: %s", self._path(name), error)
 
     def put(self, name: str, history: History) -> None:
-        """Keep one name's."""
-        self.save({**self.histories, name: history})
+        """Keep one name's, not durable yet."""
+        self.save({**self.histories, name: history}, durable=False)
 
-    def _write(self, name: str, history: History) -> None:
+    def _write(self, name: str, history: History, *, durable: bool) -> None:
         value: dict[str, Any] = {"state_id": self._state_id, **history_to_json(history)}
         try:
-            write_json(self._path(name), value, durable=True)
+            write_json(self._path(name), value, durable=durable)
             self._written[name] = history
+            (self._fleeting.discard if durable else self._fleeting.add)(name)
         except OSError as error:
             logger.warning("cannot write %s, tried again at the next pass: %s", self._path(name), error)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +18,11 @@ from reconciler.gitsource.remote import Remote
 from reconciler.loop.control import listen
 from reconciler.loop.notify import ServiceManager
 from reconciler.loop.orders import carry_out, restarted
+from reconciler.loop.outcome import headline
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.watch import watch
 from reconciler.model import Node
-from reconciler.news import News
+from reconciler.news import News, loop_started
 from reconciler.server.address import Address
 from reconciler.server.listener import Server
 
@@ -85,7 +88,8 @@ class Loop:
         control = await listen(reconciler.state, self._answer)
         if self._server:
             self._server.start()
-        reconciler.tell(News("LoopStarted", f"daq run {__version__} takes over"))
+        before = reconciler.events.newest("LoopStarted", "LoopEnded")
+        reconciler.tell(loop_started(__version__, os.getpid(), before))
         try:
             await self._pass_until_the_end()
         finally:
@@ -118,7 +122,7 @@ class Loop:
                 greeted = True
                 self._greet()
                 self._manager.ready()
-            self._manager.alive(reconciler.headline())
+            self._manager.alive(headline(reconciler.document, len(reconciler.running)))
             async with self._passed:
                 self._passed.notify_all()
             await self._sleep()
@@ -225,9 +229,6 @@ class Loop:
 
     def _take_leave(self) -> None:
         running = self._reconciler.running
-        if running:
-            self._say(
-                f"{len(running)} keep running without the loop: {', '.join(sorted(running))}; to stop them: daq down"
-            )
-        else:
-            self._say("nothing is left running")
+        left = f"{len(running)} keep running without the loop" if running else "nothing is left running"
+        self._reconciler.events.append([News("LoopEnded", left)], time.time())
+        self._say(f"{left}: {', '.join(sorted(running))}; to stop them: daq down" if running else left)

@@ -164,7 +164,7 @@ class Processes:
                 self.update(name, live)
                 boot_id = self._following.boot.boot_id
                 intent = Intent(instance, spec.digest, boot_id, self._files.log_size(name))
-                self._intents.put(name, intent, durable=True)
+                self._intents.put(name, intent)
                 log = self._state.log(name)
                 pid = spawn(niced(command, nice_of(live.spec)), environ=environ, lock=lock, log=log)
             finally:
@@ -221,13 +221,16 @@ class Processes:
 
     def prune(self, keep: Collection[tuple[str, str]]) -> None:
         """Remove the spec files that neither a process nor `keep` (name, digest) refers to, and intents of
-        names that are not in `keep` and whose end was told. Raises OSError.
+        names that are not in `keep` and whose end was told. What cannot be removed now is at a later pass.
         """
         kept = {f"{name}.{digest}.json" for name, digest in keep}
         kept |= {f"{key.name}.{run.digest}.json" for key, run in self._following.runs.items()}
-        for path in (self._state.root / "specs").glob("[!.]*.json"):
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
+        try:
+            for path in (self._state.root / "specs").glob("[!.]*.json"):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
         for name, intent in list(self._intents.by_name.items()):
             if name not in names and self._accounted.get(name) == intent.instance:
@@ -246,7 +249,7 @@ class Processes:
             logger.warning("%s: cannot note the stop: %s", run.key.name, error)
 
     def _end(self, run: Run) -> Termination:
-        exited = pidfd.reap(run.fd) if run.fd is not None else pidfd.Exit()
+        exited = pidfd.reap(run.fd, run.leader) if run.fd is not None and run.leader else pidfd.Exit()
         now = time.monotonic()
         ended = run.died or now
         run.close()
@@ -307,14 +310,11 @@ class Processes:
         ended: tuple[Termination, ...] = (),
     ) -> Observed:
         instances: dict[str, tuple[Instance, ...]] = {}
-        ran = {name: self.applied(name, intent.digest) for name, intent in self._intents.by_name.items()}
-        applied = {name: given for name, given in ran.items() if given}
+        given = {(name, intent.digest): None for name, intent in self._intents.by_name.items()}
         for key, run in sorted(self._following.runs.items()):
             run.heard(self._files.log_size(key.name))
             instances[key.name] = (*instances.get(key.name, ()), run.instance())
-            given = self.applied(key.name, run.digest)
-            if given:
-                applied[key.name] = given
+            given[key.name, run.digest] = None  # what runs counts before what ran last
         return Observed(
             boot_id=self._following.boot.boot_id,
             complete=complete,
@@ -322,6 +322,6 @@ class Processes:
             holders=holders or {},
             ended=ended,
             reports=self.reports(),
-            applied=applied,
+            applied={name: found for name, digest in given if (found := self.applied(name, digest))},
             writable=is_writable(self._state.root),
         )

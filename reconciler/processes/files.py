@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,9 @@ logger = logging.getLogger("daq.processes")
 T = TypeVar("T")
 
 TAIL_BYTES = 1024
+PATHS_KEPT = 4096
+"""Making a path takes longer than looking whether its file has changed."""
+
 SPACE_BYTES = 1 << 16
 """With less than that, somebody's report finds no room."""
 
@@ -29,18 +33,18 @@ def is_writable(directory: Path) -> bool:
 
 
 class Cache(Generic[T]):
-    """Parsed JSON files by path; a file that cannot be parsed is logged once and passed over until it
-    changes.
+    """Parsed JSON files by path, a text: hundreds are looked at in every pass. A file that cannot be parsed is logged
+    once and passed over until it changes.
     """
 
     def __init__(self, parse: Callable[[Mapping[str, Any]], T]) -> None:
         self._parse = parse
-        self._known: dict[Path, tuple[tuple[int, int, int], T | None]] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], T | None]] = {}
 
-    def get(self, path: Path) -> T | None:
+    def get(self, path: str) -> T | None:
         """None where there is no such file, or it is not what it should be."""
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116
             key = (status.st_ino, status.st_mtime_ns, status.st_size)
             known = self._known.get(path)
             if known and known[0] == key:
@@ -55,13 +59,13 @@ class Cache(Generic[T]):
         self._known[path] = key, value
         return value
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[str]:
         """Every path that was there."""
         return list(self._known)
 
-    def _parsed(self, path: Path) -> T | None:
+    def _parsed(self, path: str) -> T | None:
         try:
-            return self._parse(read_json(path))
+            return self._parse(read_json(Path(path)))
         except IsADirectoryError as error:
             logger.warning("cannot read %s, passed over: %s", path, error)
             return None
@@ -75,13 +79,15 @@ class ChildFiles:
 
     def __init__(self, state: StateDir) -> None:
         self._state = state
+        self._path = lru_cache(PATHS_KEPT)(lambda of, *named: os.fspath(of(*named)))
         self._specs = Cache(lambda value: SpecFile(**value))
         self._lives = Cache(lambda value: LiveFile(**{**value, "sinks": tuple(value["sinks"])}))
         self._reports = Cache(Report.from_json)
 
     def applied(self, name: str, digest: str) -> Applied | None:
         """What that digest of the name was given; None where the files are gone."""
-        spec, live = self._specs.get(self._state.spec(name, digest)), self._lives.get(self._state.live(name))
+        spec = self._specs.get(self._path(self._state.spec, name, digest))
+        live = self._lives.get(self._path(self._state.live, name))
         return Applied(spec, live or LiveFile()) if spec else None
 
     def reports(self) -> dict[str, Report]:
@@ -89,20 +95,20 @@ class ChildFiles:
         directory = self._state.root / "reports"
         found: dict[str, Report] = {}
         try:
-            paths = list(directory.glob("[!.]*.json"))
+            paths = [os.fspath(path) for path in directory.glob("[!.]*.json")]
         except OSError as error:
             logger.warning("cannot read %s now: %s", directory, error)
             paths = self._reports.paths()
         for path in paths:
             report = self._reports.get(path)
-            if report and report.name == path.stem:
+            if report and path.endswith(f"/{report.name}.json"):
                 found[report.name] = report
         return found
 
     def log_size(self, name: str) -> int:
         """Bytes in the log of that name."""
         try:
-            return self._state.log(name).stat().st_size
+            return os.stat(self._path(self._state.log, name)).st_size  # noqa: PTH116
         except OSError:
             return 0
 

@@ -53,18 +53,18 @@ class Following:
         return [self.runs.pop(key) for key in self.runs.keys() - groups.keys()]
 
     def look(self) -> dict[Key, Group]:
-        """All live starts. Before one counts as gone a second look confirms it: a process may fork behind the
-        first.
+        """All live starts. Before one counts as gone a second look, at what was born since, confirms it: a process
+        may fork behind the first.
 
         Raises OSError.
         """
-        groups = self._look_once()
+        table = proctable.look(self._state)
+        groups = self._groups(table)
         if self.runs.keys() - groups.keys():
-            groups = self._look_once() | groups
+            groups = self._groups(proctable.look(self._state, table)) | groups
         return groups
 
-    def _look_once(self) -> dict[Key, Group]:
-        table = proctable.look(self._state)
+    def _groups(self, table: proctable.Table) -> dict[Key, Group]:
         if table.problem:
             raise OSError(table.problem)
         led = {

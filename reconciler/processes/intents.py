@@ -49,10 +49,10 @@ class Intents:
             if intent:
                 self.by_name[path.stem] = intent
 
-    def put(self, name: str, intent: Intent, *, durable: bool = False) -> None:
-        """Raises OSError."""
+    def put(self, name: str, intent: Intent) -> None:
+        """On disk for every reconciler of this boot, which is what it is about. Raises OSError."""
         value = {"state_id": self._state_id, **asdict(intent)}
-        write_json(self._directory / f"{name}.json", value, durable=durable)
+        write_json(self._directory / f"{name}.json", value)
         self.by_name[name] = intent
 
     def drop(self, name: str) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from reconciler.model import ProcessId
+from reconciler.processes import proctable
+
 REAP_WAIT_MS = 20
-"""How long an adopted process's new parent may take to reap it; before that the kernel does not tell the
-status.
-"""
+"""How long an adopted process's new parent may take to reap it, where only that makes the kernel tell the status."""
 
 _PIDFD_GET_INFO = 0xC040FF0B
 """_IOWR(0xFF, 11, struct pidfd_info), 64 bytes: linux/pidfd.h, since 6.13; exit status since 6.15."""
@@ -59,19 +60,27 @@ def is_dead_pid(pid: int) -> bool:
         os.close(fd)
 
 
-def reap(fd: int) -> Exit:
-    """How the dead process of `fd` ended: by wait for our own child, else by asking the kernel once it is
-    reaped.
-    """
+def reap(fd: int, process: ProcessId) -> Exit:
+    """How the dead `process`, held by `fd`, ended: by wait for our own child, else as the kernel tells it."""
     try:
         result = os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
-        return _ask_kernel(fd)
+        return _of_zombie(process) or _ask_kernel(fd)
     if result is None:
         return Exit()
     if result.si_code == os.CLD_EXITED:
         return Exit(code=result.si_status, observed_by="wait")
     return Exit(signal=result.si_status, observed_by="wait")
+
+
+def _of_zombie(process: ProcessId) -> Exit | None:
+    """How it ended, while its parent (an init may take long) has not reaped it. Not told of status 0, which is also
+    that of a main thread that left before the others, and what another user's process shows.
+    """
+    stat = proctable.stat(process.pid)
+    if stat is None or stat.start_ticks != process.start_ticks or not stat.zombie or not stat.exit_status:
+        return None
+    return _told(stat.exit_status)
 
 
 def _ask_kernel(fd: int) -> Exit:
@@ -89,6 +98,10 @@ def _ask_kernel(fd: int) -> Exit:
     if not mask & _INFO_EXIT:
         return Exit()
     (status,) = struct.unpack_from("=i", info, _EXIT_CODE_OFFSET)
+    return _told(status)
+
+
+def _told(status: int) -> Exit:
     if os.WIFSIGNALED(status):
         return Exit(signal=os.WTERMSIG(status), observed_by="pidfd")
     return Exit(code=os.WEXITSTATUS(status), observed_by="pidfd")

@@ -33,12 +33,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """/proc/PID/stat (proc_pid_stat(5)); the start in clock ticks since boot."""
+    """/proc/PID/stat (proc_pid_stat(5)); the start in clock ticks since boot.
+
+    `exit_status` is as wait(2) tells it; 0 may also mean that it is not told.
+    """
 
     zombie: bool
     parent: int
     session: int
     start_ticks: int
+    exit_status: int
 
     @property
     def age_s(self) -> float:
@@ -60,11 +64,14 @@ def pids() -> Iterator[int]:
     return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208  (hot path)
 
 
-def look(state: StateDir) -> Table:
-    """One pass. About 10 µs a process."""
-    table = Table()
+def look(state: StateDir, before: Table | None = None) -> Table:
+    """One pass, about 10 µs a process; with `before` only over those that it has not seen, which are added to it."""
+    table = before or Table()
+    seen = {pid for members in table.sessions.values() for pid in members}
     marks = _Marks.of(state)
     for pid in pids():
+        if pid in seen:
+            continue
         try:
             session = os.getsid(pid)
             claim = marks.claim(pid)
@@ -83,6 +90,12 @@ def claim_of(pid: int, state: StateDir) -> Claim | None:
     return _Marks.of(state).claim(pid)
 
 
+def has_variable(pid: int, name: str, value: str) -> bool:
+    """Whether the environment of a process says ``name=value``. Raises OSError."""
+    environ = _read(f"/proc/{pid}/environ") or b""
+    return os.fsencode(f"{name}={value}") in environ.split(b"\0")
+
+
 def stat(pid: int) -> Stat | None:
     """Raises OSError."""
     data = _read(f"/proc/{pid}/stat")
@@ -94,6 +107,7 @@ def stat(pid: int) -> Stat | None:
         parent=int(fields[1]),
         session=int(fields[3]),
         start_ticks=int(fields[19]),
+        exit_status=int(fields[49]),
     )
 
 

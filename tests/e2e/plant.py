@@ -15,6 +15,8 @@ from typing import Any
 from tests.waiting import wait_until
 
 DAQ = Path(sys.executable).with_name("daq")
+START_S = 40.0
+"""A busy machine may take long to import a program."""
 
 
 class Plant:
@@ -59,7 +61,8 @@ class Plant:
                 stderr=log,
             )
         loop = self.loop
-        wait_until(lambda: loop.poll() is not None or "first pass" in self.said(start), "the first pass")
+        first = "the first pass"
+        wait_until(lambda: loop.poll() is not None or "first pass" in self.said(start), first, START_S)
         assert loop.poll() is None, self.said(start)
         return loop
 

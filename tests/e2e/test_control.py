@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from collectors.contract import StateDir
+from reconciler.events import EventLog
 from tests.e2e.plant import DAQ, Plant, collector, sleeper
 from tests.e2e.test_seeing import get
 from tests.waiting import wait_until
@@ -134,6 +136,19 @@ def test_a_restart_releases_a_hold(plant: Plant) -> None:
     wait_until(lambda: told(plant, "failing").count("Ended") == ends + 1, "another try")
 
 
+def test_apply_does_not_wait_for_what_is_held_and_says_why(plant: Plant) -> None:
+    plant.write("failing.yaml", FAILING)
+    plant.write("a.yaml", sleeper("a"))
+    for _ in range(2):  # without a loop, then through one
+        begin = time.monotonic()
+        done = plant.daq("apply", "--timeout", "50s", timeout=55)
+        assert (done.returncode, time.monotonic() - begin < 20) == (1, True)
+        assert "failing: " in done.stderr
+        assert len(plant.pids("a")) == 1
+        plant.start_loop()
+        plant.end_loop()
+
+
 def test_a_plan_that_moved_is_refused_and_one_that_did_not_is_applied(plant: Plant) -> None:
     plant.write("a.yaml", sleeper("a"))
     plan = plant.json("diff")["plan"]
@@ -190,6 +205,25 @@ def test_events_are_numbered_without_gaps_over_loops_and_endpoint_and_command_ag
     ended = next(e for e in served if e["reason"] == "Ended")
     assert "next start in" in ended["message"]
     assert get(f"{plant.url}/api/events?after=x")[0] == 400
+
+
+def test_the_beginning_and_the_end_of_a_loop_are_told_a_killed_one_by_the_next(plant: Plant) -> None:
+    plant.write("a.yaml", sleeper("a"))
+    plant.start_loop()
+    plant.wait_ready("a")
+    plant.end_loop()
+    plant.start_loop()
+    plant.end_loop(signal.SIGKILL)
+    plant.start_loop()
+    told = [e for e in EventLog(StateDir(plant.state)).read() if e["reason"] in ("LoopStarted", "LoopEnded")]
+    assert [e["reason"] for e in told] == ["LoopStarted", "LoopEnded", "LoopStarted", "LoopStarted"]
+    assert told[1]["message"] == "1 keep running without the loop"
+    assert [e["message"].endswith("the one before it was killed") for e in told] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_lost_device_and_its_return_are_told(plant: Plant) -> None:

@@ -98,6 +98,18 @@ def test_apply_without_a_loop_fetches_what_it_applies(plant: Plant, repository: 
     assert plant.daq("diff", *options(repository)).returncode == 1
 
 
+def test_validate_judges_the_newest_commit_and_not_the_work_tree(
+    plant: Plant, repository: Repository
+) -> None:
+    repository.commit({"desired/a.yaml": sleeper("a")})
+    repository.write({"desired/a.yaml": "kind: ["})
+    good = plant.daq("validate", *options(repository))
+    assert (good.returncode, good.stderr) == (0, "1 manifest is valid\n")
+    repository.commit({"desired/a.yaml": "kind: ["})
+    bad = plant.daq("validate", *options(repository))
+    assert (bad.returncode, bad.stdout.startswith("a.yaml:2:1: yaml: ")) == (2, True), bad.stdout
+
+
 def test_two_commits_are_compared_without_a_host(plant: Plant, repository: Repository) -> None:
     first = repository.commit({"desired/a.yaml": sleeper("a"), "desired/b.yaml": sleeper("b")})
     repository.commit({"desired/b.yaml": None, "desired/c.yaml": sleeper("c")})

@@ -22,8 +22,9 @@ def test_a_reconciler_killed_at_any_step_leaves_the_next_one_the_same_end() -> N
     assert "0 wrong ends" in run("tests.crashing", "--points", "40")
 
 
-def test_a_storm_of_kills_edits_and_stops_loses_doubles_and_signals_nothing() -> None:
-    said = run("tests.storm", "--kills", "500", "--seed", "1")
+@pytest.mark.parametrize("source", [[], ["--git"]], ids=["directory", "commits"])
+def test_a_storm_of_kills_edits_and_stops_loses_doubles_and_signals_nothing(source: list[str]) -> None:
+    said = run("tests.storm", "--kills", "250", "--seed", "1", *source)
     assert "lost: 0" in said
     assert "doubled: 0" in said
     assert "foreign signals: 0" in said

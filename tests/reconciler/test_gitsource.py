@@ -4,63 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collectors.contract import monotonic
 from reconciler.gitsource.reader import GitReader
-from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.worktree import WorkTreeReader
-from reconciler.model import Desired
+from tests.reconciler.gitworld import World, manifest, names, program
 from tests.repository import Repository, key_of
 from tests.waiting import wait_until
-
-
-def manifest(name: str, interval: str = "1s", extra: str = "") -> str:
-    return f"""apiVersion: daq/v1
-kind: Collector
-metadata: {{name: {name}}}
-spec:
-  type: modbus
-  interval: {interval}
-  devices: [{{host: 10.0.0.1}}]
-  tags: [{{name: t, address: 40001, type: int16}}]
-{extra}"""
-
-
-def program(name: str, extra: str = "") -> str:
-    return (
-        f"apiVersion: daq/v1\nkind: Collector\nmetadata: {{name: {name}}}\n"
-        f"spec:\n  type: exec\n  command: [bin/{name}]\n{extra}"
-    )
-
-
-class World:
-    """A repository and a reader that follows it."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.repository = Repository(tmp_path / "plant")
-        self.directory = tmp_path / "state"
-        self.remote = Remote(str(self.repository.root))
-        self.now = 1000.0
-        self.reader = GitReader(self.remote, self.directory)
-
-    def settle(self, *, force: bool = False) -> Desired:
-        self.reader.refresh(force=force)
-        desired = wait_until(self.settled, "a fetch", 15)
-        assert desired is not None
-        return desired
-
-    def settled(self) -> Desired | None:
-        desired = self.reader.read(self.now)
-        return desired if desired.look_at is None else None
-
-    def restart(self, **changed: object) -> None:
-        self.reader.close()
-        self.remote = replace(self.remote, **changed)  # type: ignore[arg-type]
-        self.reader = GitReader(self.remote, self.directory)
 
 
 @pytest.fixture
@@ -68,10 +21,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.reader.close()
-
-
-def names(desired: Desired) -> set[str]:
-    return set(desired.manifests) - {"local"}
 
 
 def test_manifests_come_from_the_commit_and_not_from_the_work_tree(world: World) -> None:
@@ -281,6 +230,14 @@ def test_a_hung_fetch_delays_no_read_and_ends_with_the_reader(world: World, tmp_
         assert names(world.reader.read(world.now)) == {"a"}
     world.reader.close()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of what hung")
+
+
+def test_the_first_look_of_the_next_reconciler_knows_the_revision_in_force(world: World) -> None:
+    good = world.repository.commit({"desired/a.yaml": manifest("a")})
+    world.settle()
+    world.restart(url="/nowhere/at/all")
+    desired = world.reader.read(world.now)
+    assert (names(desired), desired.source.applied, desired.unread) == ({"a"}, good, None)
 
 
 def test_a_look_beside_the_owner_writes_nothing(world: World) -> None:

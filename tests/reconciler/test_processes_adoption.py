@@ -55,6 +55,7 @@ REAPER = """
 import ctypes, os, subprocess, sys
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 subprocess.run(sys.argv[1:])
+sys.stdin.read()
 try:
     while True:
         os.wait()
@@ -64,15 +65,18 @@ except ChildProcessError:
 
 
 @contextmanager
-def orphans(plant: Plant, script: str, *names: str) -> Iterator[None]:
-    """The same below a process that reaps orphans at once, as an init does."""
+def orphans(plant: Plant, script: str, *names: str, reaped: bool = True) -> Iterator[None]:
+    """The same below a process that reaps orphans at once, as an init does, or only when this is over."""
     arguments = [sys.executable, "-c", REAPER, sys.executable, "-c", STARTER, str(plant.state.root), script]
-    with subprocess.Popen([*arguments, *(names or ("a",))]) as reaper:
+    stdin = subprocess.DEVNULL if reaped else subprocess.PIPE
+    with subprocess.Popen([*arguments, *(names or ("a",))], stdin=stdin) as reaper:
         wait_until(lambda: len(plant.look()) == max(1, len(names)), "the orphans")
         plant.forget()
         wait_until(lambda: len(plant.look()) == max(1, len(names)), "the orphans again")
         yield
         plant.close()
+        if reaper.stdin:
+            reaper.stdin.close()
         reaper.wait(10)
         plant.forget()
 
@@ -120,6 +124,19 @@ def test_the_signal_that_ended_an_adopted_process_is_exact(plant: Plant) -> None
         kill(instance.leader.pid, signal.SIGQUIT)
         end = plant.wait_for_end()
         assert (end.exit_code, end.signal, end.observed_by) == (None, signal.SIGQUIT, "pidfd")
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "number"), [("exit 78", 78, None), ("kill -QUIT $$", None, signal.SIGQUIT)]
+)
+def test_an_exit_is_known_before_an_init_that_takes_its_time_reaps(
+    plant: Plant, script: str, code: int | None, number: int | None
+) -> None:
+    go = plant.root / "go"
+    with orphans(plant, f"while [ ! -e {go} ]; do sleep 0.01; done; {script}", reaped=False):
+        go.touch()
+        end = plant.wait_for_end()
+        assert (end.exit_code, end.signal, end.observed_by) == (code, number, "pidfd")
 
 
 def test_an_end_that_nobody_saw_has_no_code(plant: Plant) -> None:

@@ -89,7 +89,7 @@ def test_a_draining_sink_that_crashes_is_restarted_with_what_it_ran_with() -> No
 
 
 def test_a_sender_that_spoke_last_says_what_is_queued() -> None:
-    collectors = replace(report(instance(WRITER)), at=WALL - 60, points={"plant": Points(5, 3, 2)})
+    collectors = replace(report(instance(WRITER)), monotonic_s=NOW - 60, points={"plant": Points(5, 3, 2)})
     sender = replace(report(instance(SINK)), points={"press": Points(5, 5)})
     look = seen(SINK, reports={"press": collectors, "plant": sender})
     assert step(planned(desired(), look), "plant").verdict == "stop"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from collectors.contract import StateDir
 from reconciler.loop.records import Records
@@ -16,6 +19,20 @@ def test_histories_come_back_and_forgotten_ones_do_not(tmp_path: Path) -> None:
     records.save({"kept": kept, "dropped": dropped})
     records.save({"kept": kept})
     assert Records(state).histories == {"kept": kept}
+
+
+def test_what_was_put_in_a_hurry_is_made_durable_by_the_next_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    records = Records(StateDir(tmp_path))
+    records.put("a", History(boot_id="b"))
+    assert Records(StateDir(tmp_path)).histories == records.histories
+    assert len(synced) == 0
+    for _ in range(2):
+        records.save(records.histories)
+        assert len(synced) == 1
 
 
 def test_a_record_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from collectors.contract import BufferReport, DeviceReport, Trouble
-from reconciler.model import Desired, History, ManifestError, Observed, Points, Report
+from reconciler.model import Desired, History, ManifestError, Observed, Points, Report, Termination
 from reconciler.plan import plan
-from reconciler.status import is_converged, process_status, summary
+from reconciler.status import is_converged, process_status, summary, terminations
 from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, instance, manifest, report
 
 SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
@@ -54,8 +54,8 @@ def test_a_sink_whose_sender_does_not_run_degrades_who_writes_to_it() -> None:
 
 def test_points_are_as_whoever_spoke_last_counts_them() -> None:
     own = report(ONE, points={"plant": Points(3, 1, 2)})
-    later = report(SENDER, points={"press": Points(3, 3, 0)}, at=WALL)
-    earlier = report(SENDER, points={"press": Points(2, 1, 1)}, at=WALL - 2)
+    later = report(SENDER, points={"press": Points(3, 3, 0)}, monotonic_s=NOW)
+    earlier = report(SENDER, points={"press": Points(2, 1, 1)}, monotonic_s=NOW - 2)
     assert shown(desired(PRESS), own, later, alive=False)[0]["points"]["queued"] == 0
     assert shown(desired(PRESS), own, earlier, alive=False)[0]["points"]["queued"] == 2
 
@@ -90,6 +90,27 @@ def test_what_a_collector_says_of_its_outbox_degrades_it() -> None:
         status, _ = shown(desired(PRESS), own)
         healthy = next(c for c in status["conditions"] if c["type"] == "Healthy")
         assert (status["health"], healthy["reason"]) == ("degraded", reason)
+
+
+def test_a_clock_set_back_does_not_make_an_older_report_the_newer_one() -> None:
+    own = report(ONE, points={"plant": Points(3, 1, 2)}, at=WALL + 3600)
+    later = report(SENDER, points={"press": Points(3, 3, 0)}, monotonic_s=NOW)
+    assert shown(desired(PRESS), own, later, alive=False)[0]["points"]["queued"] == 0
+
+
+def test_the_ends_of_a_name_are_told_newest_first_with_their_last_words() -> None:
+    ends = [
+        Termination("a", "i1", "d", 1, None, "wait", 10.0, 5.0, lived_s=2.0, tail="no"),
+        Termination("a", "i2", "d", None, 9, "pidfd", 20.0, 6.0, lived_s=3.0),
+        Termination("a", "i3", "d", None, None, "none", 30.0, 7.0),
+    ]
+    unseen, killed, failed = terminations(History(terminations=tuple(ends)))
+    assert failed == {
+        "exit_code": 1, "signal": None, "reason": "Exited", "at": 10.0, "observed_by": "wait", "lived_s": 2.0,
+        "tail": "no",
+    }  # fmt: skip
+    assert (killed["signal"], killed["reason"]) == (9, "Signal")
+    assert (unseen["exit_code"], unseen["reason"], unseen["lived_s"]) == (None, "Unobserved", None)
 
 
 @pytest.mark.parametrize("alive", [True, False])

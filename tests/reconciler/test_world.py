@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -287,7 +288,7 @@ class Plant(RuleBasedStateMachine):
 
 
 EXAMPLES = 10_000 if os.environ.get("DAQ_STORM") else 1_000
-TestPlant = Plant.TestCase
+TestPlant = pytest.mark.timeout(EXAMPLES)(Plant.TestCase)
 TestPlant.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=20,

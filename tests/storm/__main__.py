@@ -11,15 +11,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from collectors.contract import read_json, write_json
+from reconciler.loop.ask import UnreachableError, ask
 from tests.processtable import end_all, processes
 from tests.storm.decoys import Decoys
 from tests.storm.plant import Plant
 from tests.waiting import wait_until
 
 SETTLE_S = 60.0
+ANSWER_S = 0.3
+"""A loop that is asked may be frozen, or killed before it answers."""
+PAUSES_S = (0.2, 2.0)
 
 
 class Storm:
@@ -30,19 +36,33 @@ class Storm:
         self._decoys = decoys
         self._random = random.Random(seed)
         self._frozen: list[tuple[float, int]] = []
+        self._victims = {  # what is killed: how often one of its kind is chosen, and where they are found
+            "processes": (94, self._processes),
+            "gits": (6, plant.fetching),
+        }
         self.did: Counter[str] = Counter()
         self.doubled: set[str] = set()
 
     @property
     def kills(self) -> int:
         """SIGKILLs so far."""
-        return self.did["loops killed"] + self.did["processes killed"]
+        return sum(count for what, count in self.did.items() if what.endswith(" killed"))
 
     def blow(self, kills: int) -> None:
         """Until so many were killed."""
-        events = (self._kill, self._kill_loop, self._freeze, self._edit, self._toggle, self._remove)
+        events = {
+            self._kill: 78,
+            self._kill_loop: 4,
+            self._freeze: 4,
+            self._edit: 5,
+            self._check_out: 1,
+            self._toggle: 3,
+            self._remove: 2,
+            self._pause: 2,
+            self._restart: 2,
+        }
         while self.kills < kills:
-            self._random.choices(events, (80, 4, 4, 6, 4, 2))[0]()
+            self._random.choices(list(events), list(events.values()))[0]()
             self._thaw(time.monotonic())
             self._plant.reap_loops()
             if not self._plant.loops:
@@ -53,10 +73,15 @@ class Storm:
 
     def _kill(self) -> None:
         """Leaders, members, those that went away; now and then many at once."""
-        found = processes(self._plant.state.root)
+        weights = [weight for weight, _ in self._victims.values()]
+        (kind,) = self._random.choices(list(self._victims), weights)
+        found = self._victims[kind][1]()
         count = self._random.choice((1, 1, 1, 2, 8))
         for victim in self._random.sample(found, min(count, len(found))):
-            self._signal(victim.pid, signal.SIGKILL, "processes killed")
+            self._signal(victim, signal.SIGKILL, f"{kind} killed")
+
+    def _processes(self) -> list[int]:
+        return [seen.pid for seen in processes(self._plant.state.root)]
 
     def _kill_loop(self) -> None:
         self.did["loops killed"] += self._plant.kill_loops()
@@ -80,7 +105,7 @@ class Storm:
             self.did["pids recycled"] += 1
 
     def _freeze(self) -> None:
-        pids = [p.pid for p in processes(self._plant.state.root)] + list(self._plant.loops) * 5
+        pids = self._processes() + list(self._plant.loops) * 5
         pid = self._random.choice(pids or [None])
         if pid is not None and self._signal(pid, signal.SIGSTOP, "stopped for a while"):
             self._frozen.append((time.monotonic() + self._random.uniform(0, 0.5), pid))
@@ -95,6 +120,28 @@ class Storm:
         self._plant.wanted[name].version += 1
         self._plant.declare(name)
         self.did["edits"] += 1
+
+    def _check_out(self) -> None:
+        """Every manifest another version in one commit, then git itself writes all of them."""
+        for wanted in self._plant.wanted.values():
+            wanted.version += 1
+        self._plant.declare(*self._plant.wanted)
+        self._plant.check_out()
+        self.did["checkouts"] += 1
+
+    def _pause(self) -> None:
+        until_at = time.time() + self._random.uniform(*PAUSES_S)
+        stopped = self._random.random() < 0.3
+        self._order({"op": "pause", "why": "a storm", "until_at": until_at, "stopped": stopped}, "pauses")
+
+    def _restart(self) -> None:
+        self._order({"op": "restart", "timeout_s": 0.0}, "restarts asked for")
+
+    def _order(self, order: dict[str, Any], what: str) -> None:
+        name = self._random.choice(list(self._plant.wanted))
+        with suppress(UnreachableError, TimeoutError):
+            self.did[what] += 1
+            ask(self._plant.state, {**order, "names": [name], "who": "the storm"}, ANSWER_S)
 
     def _toggle(self) -> None:
         name = self._random.choice(list(self._plant.wanted))
@@ -123,10 +170,13 @@ def main() -> int:
     options.add_argument("--kills", type=int, default=500)
     options.add_argument("--seed", type=int, default=random.randrange(10**6))
     options.add_argument("--each", type=int, default=4, help="names of each kind")
+    options.add_argument(
+        "--git", action="store_true", help="manifests come from commits, not from the directory"
+    )
     options.add_argument("--keep", action="store_true", help="leave the directory for a look")
     given = options.parse_args()
     root = Path(tempfile.mkdtemp(prefix="daq-storm-")).resolve()
-    plant = Plant(root, given.each)
+    plant = Plant(root, given.each, git=given.git)
     decoys = Decoys(root, plant.state.root, list(plant.wanted))
     begin = time.monotonic()
     print(f"seed {given.seed}, {len(plant.wanted)} names, {len(decoys.pids)} decoys", flush=True)
@@ -142,6 +192,7 @@ def main() -> int:
     finally:
         plant.kill_loops()
         end_all(plant.state.root)
+        plant.end_device()
         decoys.close()
         if not given.keep:
             shutil.rmtree(root)

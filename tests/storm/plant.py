@@ -1,4 +1,7 @@
-"""The names of a storm, what is wanted of each now, and the loops that see to it."""
+"""The names of a storm, what is wanted of each now, and the loops that see to it.
+
+Manifests lie in a repository: the loops read its work tree, or its commits.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,22 @@ import fcntl
 import logging
 import os
 import signal
+import subprocess
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.contract import StateDir
+from reconciler.gitsource.commands import CONFIG
+from reconciler.gitsource.remote import Remote
 from reconciler.loop.alone import stop_all
 from reconciler.loop.reconcile import Reconciler
 from reconciler.loop.run import run_loop
 from reconciler.model import Node
+from reconciler.processes import proctable
+from tests.e2e.plant import DAQ
 from tests.processtable import Seen, processes
+from tests.repository import Repository
 
 LIVES = {
     "plain": "exec sleep 100000",
@@ -25,6 +34,11 @@ LIVES = {
     "forking": "setsid sleep 100000 & exec sleep 100000",
     "leaving": "setsid sleep 100000 & sleep 1; exit 1",
 }
+COLLECTOR = "collector"
+"""The one kind that is no shell but a built-in collector of a simulated device."""
+COLLECTORS = 2
+SINK = "local"
+PULL_S = 0.2
 TAKEN = 99
 """Exit code of flock(1) where another holds the lock; killed, as it may be here, it exits with another."""
 REMOVABLE = 2
@@ -34,7 +48,7 @@ NODE = Node("storm")
 
 @dataclass
 class Wanted:
-    """What the manifest of a name says."""
+    """What the manifest of a name says; `life` is a shell's last command, empty for a built-in collector."""
 
     life: str
     version: int = 0
@@ -43,39 +57,75 @@ class Wanted:
 
 
 class Plant:
-    """Manifests, state and loops below one directory."""
+    """A device, manifests, state and loops below one directory; with `git` the loops follow commits."""
 
-    def __init__(self, root: Path, each: int) -> None:
+    def __init__(self, root: Path, each: int, *, git: bool) -> None:
         self.root = root
+        self.git = git
         self.state = StateDir((root / "state").resolve())
         self.wanted = {f"{kind}-{n}": Wanted(life) for kind, life in LIVES.items() for n in range(each)}
+        self.wanted |= {f"{COLLECTOR}-{n}": Wanted("") for n in range(COLLECTORS)}
         self.removable = [f"plain-{n}" for n in range(REMOVABLE)]
         self.loops: set[int] = set()
-        (root / "desired").mkdir()
-        for name in self.wanted:
-            self.declare(name)
+        self._device = subprocess.Popen([DAQ, "simulate", "modbus", "--port", "0"], stdout=subprocess.PIPE)
+        assert self._device.stdout is not None
+        self._port = int(self._device.stdout.readline().decode().rsplit(":", 1)[1])
+        self.repository = Repository(root / "plant")
+        self._desired = root / "plant" / "desired"
+        self._desired.mkdir()
+        self.declare(*self.wanted)
 
-    def declare(self, name: str) -> None:
-        """Write the manifest of a name, or remove it."""
-        path, wanted = self.root / "desired" / f"{name}.yaml", self.wanted[name]
-        if not wanted.present:
-            path.unlink(missing_ok=True)
-            return
-        taken = f"[ $? = {TAKEN} ] && echo {name} $$ $DAQ_INSTANCE >>doubled"
-        script = f"exec 9>>alone-{name}; flock -n -E {TAKEN} 9; {taken}; {wanted.life}"
-        text = f"""apiVersion: daq/v1
+    @property
+    def manifests(self) -> Path | Remote:
+        """What the loops are told to follow."""
+        return Remote(str(self.repository.root), pull_s=PULL_S) if self.git else self._desired
+
+    def declare(self, *names: str) -> None:
+        """Write the manifests of these names, or remove them, and commit that."""
+        for name in names:
+            path, wanted = self._desired / f"{name}.yaml", self.wanted[name]
+            if wanted.present:
+                path.with_suffix(".new").write_text(self._manifest(name, wanted))
+                path.with_suffix(".new").replace(path)
+            else:
+                path.unlink(missing_ok=True)
+        self.repository.commit({})
+
+    def check_out(self) -> None:
+        """Have git write every file of another version, and back."""
+        self.repository.git("checkout", "--quiet", "HEAD~1")
+        self.repository.git("checkout", "--quiet", "main")
+
+    def _manifest(self, name: str, wanted: Wanted) -> str:
+        what = self._shell(name, wanted.life) if wanted.life else self._reading()
+        return f"""apiVersion: daq/v1
 kind: Collector
 metadata: {{name: {name}}}
 spec:
-  type: exec
   state: {"running" if wanted.running else "stopped"}
-  command: [sh, -c, "{script}"]
+{what}
   env: {{VERSION: "{wanted.version}"}}
   restart: {{delay: 0s, maxDelay: 200ms}}
   stop: {{grace: 300ms}}
 """
-        path.with_suffix(".new").write_text(text)
-        path.with_suffix(".new").replace(path)
+
+    def _reading(self) -> str:
+        return f"""  type: modbus
+  interval: 1s
+  devices: [{{host: 127.0.0.1, port: {self._port}}}]
+  tags: [{{name: first, address: "holding:0", type: uint16}}]"""
+
+    def _shell(self, name: str, life: str) -> str:
+        taken = f"[ $? = {TAKEN} ] && echo {name} $$ $DAQ_INSTANCE >>doubled"
+        script = f"exec 9>>alone-{name}; flock -n -E {TAKEN} 9; {taken}; {life}"
+        return f"""  type: exec
+  workingDirectory: {self.root}
+  command: [sh, -c, "{script}"]"""
+
+    def fetching(self) -> list[int]:
+        """Every git, and helper of one, that a loop has started on its mirror, whether that loop lives or not."""
+        config = str(self.state.root / "git" / "config")
+        return [pid for pid in proctable.pids() if proctable.has_variable(pid, CONFIG, config)]
 
     def start_loop(self) -> None:
         """Fork one; where another still owns the directory it ends by itself."""
@@ -89,8 +139,8 @@ spec:
             logging.basicConfig(
                 level=logging.INFO, force=True, format="%(asctime)s %(process)d %(name)s %(message)s"
             )
-            desired = self.root / "desired"
-            os._exit(asyncio.run(run_loop(self.state, desired, NODE, None, stop_on_exit=False, say=print)))
+            run = run_loop(self.state, self.manifests, NODE, None, stop_on_exit=False, say=print)
+            os._exit(asyncio.run(run))
         except BaseException:
             logging.exception("the loop ended")
         finally:
@@ -135,14 +185,22 @@ spec:
                 wrong.append(f"{name} {'runs' if runs else 'does not run'}")
             elif any(_version(seen.pid) not in (str(wanted.version), None) for seen in runs):
                 wrong.append(f"{name} runs in another version")
-        return wrong + [f"{name} is nothing we know" for name in found if name != "local"]
+        if found.pop(SINK, None) is None:
+            wrong.append(f"{SINK} does not run")
+        return wrong + [f"{name} is nothing we know" for name in found]
 
     def close(self) -> list[str]:
         """Bring everything down; names of which any process is left."""
         self.kill_loops()
-        with Reconciler.owning(self.state, self.root / "desired", NODE) as reconciler:
+        with Reconciler.owning(self.state, self.manifests, NODE) as reconciler:
             left = list(stop_all(reconciler, timeout_s=30)["left"])
-        return left + [p.name for p in self.root.glob("alone-*") if _is_locked(p)]
+        left += [p.name for p in self.root.glob("alone-*") if _is_locked(p)]
+        return left + [f"git {pid}" for pid in self.fetching()]
+
+    def end_device(self) -> None:
+        """It answers no more."""
+        self._device.kill()
+        self._device.communicate()
 
 
 def _version(pid: int) -> str | None:
