@@ -97,6 +97,10 @@ class StateDir:
         """Certificates of OPC UA: our ``own/``, and those of servers, ``trusted/`` or ``rejected/``."""
         return self.root / "pki"
 
+    def exit(self, instance: str) -> Path:
+        """An :class:`ExitFile`; written by the nursery, its parent."""
+        return self.root / "exits" / f"{instance}.json"
+
     def log(self, name: str) -> Path:
         """Output of the child, appended."""
         return self.root / "logs" / f"{name}.log"
@@ -248,6 +252,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitFile:
+    """How a child ended, as its parent saw it: code or signal; `at` epoch seconds, `monotonic_s` of `boot_id`."""
+
+    name: str
+    exit_code: int | None
+    signal: int | None
+    at: float
+    monotonic_s: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong at a place of a spec: `path` are the keys and indices below ``spec``."""
 
@@ -262,7 +278,7 @@ def check_spec(kind: Kind, name: str, spec: Mapping[str, Any]) -> list[Problem]:
     return check(kind, name, spec)
 
 
-def to_json(value: SpecFile | LiveFile | Report) -> dict[str, Any]:
+def to_json(value: SpecFile | LiveFile | Report | ExitFile) -> dict[str, Any]:
     """A plain JSON object of one of the files above."""
     return asdict(value)
 

@@ -27,10 +27,10 @@ from reconciler.loop.records import Records
 from reconciler.model import Desired, History, Node, Observed
 from reconciler.news import News, of_clock, of_end, of_passes, of_step
 from reconciler.plan import plan
-from reconciler.processes import Processes, open_state_dir
+from reconciler.processes import Processes, Warmth, open_state_dir
 from reconciler.publish import Publisher, last_published
 from reconciler.status import is_converged, process_status, status_document, summary
-from reconciler.turns import in_turn
+from reconciler.turns import AtOnce, in_turn
 
 logger = logging.getLogger("daq.reconcile")
 
@@ -40,7 +40,12 @@ SOON_S = 0.25
 """The next look while something is on its way: starting, stopping, or a lock just held."""
 TURN_S = 0.1
 """The same while starts wait for their turn."""
-STARTS_AT_ONCE = 2 * (os.cpu_count() or 1)
+CORES = os.cpu_count() or 1
+STARTS_AT_ONCE: Mapping[Warmth, AtOnce] = {
+    "cold": AtOnce(builtin=2 * CORES, exec=2 * CORES),
+    "warming": AtOnce(builtin=0, exec=2 * CORES),
+    "warm": AtOnce(builtin=16 * CORES, exec=2 * CORES),
+}
 GAP_S = 15.0
 """Passes further apart were not made throughout: a report may be old only because nobody looked."""
 
@@ -192,7 +197,9 @@ class Reconciler:
         look = self.look(force=self._force)
         # ends before acts: a crash in between must not tell them twice
         self._records.save(look.histories, durable=False)
-        steps = in_turn(look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE)
+        steps = in_turn(
+            look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE[self.processes.warmth]
+        )
         if not self._as_expected(look):
             steps = ()
         self._turns_pending = len(steps) < len(look.plan.acting)
@@ -223,6 +230,8 @@ class Reconciler:
                     self.processes.kill(instance)
         self._records.save(look.histories)
         self._publish(look)
+        if not self.running:
+            self.processes.end_nursery()
 
     # --- what the last pass found -------------------------------------------------------------------------------
 

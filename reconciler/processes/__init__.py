@@ -30,21 +30,31 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from collectors.contract import LiveFile, Report, SpecFile, StateDir, to_json, write_json
+from collectors.contract import ENV_INSTANCE, LiveFile, Report, SpecFile, StateDir, to_json, write_json
 from reconciler.model import Applied, Holder, Instance, Observed, ProcessId, Stopping, StopPolicy, Termination
 from reconciler.processes import locks, pidfd
 from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint, secrets
+from reconciler.processes.exits import Exits
 from reconciler.processes.files import ChildFiles
 from reconciler.processes.following import Following
 from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir, state_id
 from reconciler.processes.intents import Intent, Intents
 from reconciler.processes.logcap import cut_head
 from reconciler.processes.members import Key
+from reconciler.processes.nursery import Nursery, Warmth
 from reconciler.processes.runs import Run
-from reconciler.processes.spawn import StartError, command_of, nice_of, niced, spawn
+from reconciler.processes.spawn import Born, Command, StartError, bear, command_of, nice_of
 from reconciler.processes.usage import Sampler
 
-__all__ = ["Processes", "StartError", "StateDirError", "lock_instance", "open_state_dir", "state_id"]
+__all__ = [
+    "Processes",
+    "StartError",
+    "StateDirError",
+    "Warmth",
+    "lock_instance",
+    "open_state_dir",
+    "state_id",
+]
 
 logger = logging.getLogger("daq.processes")
 
@@ -64,12 +74,15 @@ class Processes:
         self._environ = environ
         self._intents = Intents(state)
         self._following = Following(state, self._intents)
+        self._nursery = Nursery(state, python, environ, self._following.wakes)
+        self._exits = Exits(state)
         self._files = ChildFiles(state)
         self._sampler = Sampler()
         self._accounted: dict[str, str] = {}
 
     def close(self) -> None:
         """Let go of all processes; they live on."""
+        self._nursery.close()
         self._following.close()
 
     def fileno(self) -> int:
@@ -155,23 +168,12 @@ class Processes:
             raise StartError("ConfigurationInvalid", f"cannot start {name}: {error}") from error
         command = command_of(spec, self._state, self._python, base, environ["PATH"])
         try:
-            lock = locks.take(self._state.lock(name))
-            if lock is None:
-                raise StartError("LockHeld", f"cannot start {name}: its lock is held")
-            try:
-                self._write_spec(spec)
-                self.update(name, live)
-                boot_id = self._following.boot.boot_id
-                intent = Intent(instance, spec.digest, boot_id, self._files.log_size(name))
-                self._intents.put(name, intent)
-                log = self._state.log(name)
-                pid = spawn(niced(command, nice_of(live.spec)), environ=environ, lock=lock, log=log)
-            finally:
-                os.close(lock)
+            born = self._bear(spec, live, command, environ)
         except OSError as error:
             self._intents.drop(name)
             raise StartError("StartFailed", f"cannot start {name}: {error}") from error
-        self._following.begin(Key(name, instance), intent, pid, tuple(command.arguments))
+        if born is not None:
+            self._following.begin(Key(name, instance), born, tuple(command.arguments))
 
     def update(self, name: str, live: LiveFile) -> None:
         """Replace the live file of `name`. Raises OSError."""
@@ -224,7 +226,41 @@ class Processes:
             if name not in names and self._accounted.get(name) == intent.instance:
                 self._intents.drop(name)
 
+    def keep_warm(self) -> None:
+        """See to it that a nursery is warm soon. What fails is logged."""
+        self._nursery.tend()
+
+    @property
+    def warmth(self) -> Warmth:
+        """Whether built-in children are forked now, soon (``warming``), or spawned."""
+        return self._nursery.warmth
+
+    def end_nursery(self) -> None:
+        """End it; children live on."""
+        self._nursery.end()
+
     # --- inside ---------------------------------------------------------------------------------------------
+
+    def _bear(
+        self, spec: SpecFile, live: LiveFile, command: Command, environ: Mapping[str, str]
+    ) -> Born | None:
+        """The intent is on disk before the child exists. Raises StartError or OSError."""
+        name, path = spec.name, self._state.lock(spec.name)
+        lock = locks.take(path)
+        if lock is None:
+            raise StartError("LockHeld", f"cannot start {name}: its lock is held")
+        try:
+            self._write_spec(spec)
+            self.update(name, live)
+            boot_id = self._following.boot.boot_id
+            intent = Intent(environ[ENV_INSTANCE], spec.digest, boot_id, self._files.log_size(name))
+            self._intents.put(name, intent)
+        except BaseException:
+            os.close(lock)
+            raise
+        log = self._state.log(name)
+        nice = nice_of(live.spec)
+        return bear(command, nice, environ=environ, lock=path, held=lock, log=log, nursery=self._nursery)
 
     def _note_stop(self, run: Run, *, sent: bool) -> None:
         """Before the signal, so that an end that nobody sees is known as wished; after it, so that it is sent once."""
@@ -238,6 +274,9 @@ class Processes:
 
     def _end(self, run: Run) -> Termination:
         exited = pidfd.reap(run.fd, run.leader) if run.fd is not None and run.leader else pidfd.Exit()
+        kept = self._exits.get(run.key.instance) if exited.observed_by == "none" else None
+        if kept:
+            exited = pidfd.Exit(kept.exit_code, kept.signal, "parent")
         now = time.monotonic()
         ended = run.died or now
         run.close()
@@ -258,19 +297,7 @@ class Processes:
     def _unseen_ends(self, holders: Mapping[str, Holder]) -> list[Termination]:
         """Starts of which nothing lives and whose end nobody has told, told now; not those never made."""
         unseen = [
-            Termination(
-                name=name,
-                instance=intent.instance,
-                digest=intent.digest,
-                exit_code=None,
-                signal=None,
-                observed_by="none",
-                at=time.time(),
-                ended=time.monotonic(),
-                stopped=intent.stopping if intent.boot_id == self._following.boot.boot_id else None,
-                tail=self.end_of_log(name),
-                earlier_boot=intent.boot_id != self._following.boot.boot_id,
-            )
+            self._unseen_end(name, intent)
             for name, intent in self._intents.by_name.items()
             if self._accounted.get(name) != intent.instance
             and Key(name, intent.instance) not in self._following.runs
@@ -280,9 +307,31 @@ class Processes:
         self._accounted.update((t.name, t.instance) for t in unseen)
         return unseen
 
+    def _unseen_end(self, name: str, intent: Intent) -> Termination:
+        """As its nursery kept it, else only that it is gone."""
+        kept = self._exits.get(intent.instance)
+        same_boot = intent.boot_id == self._following.boot.boot_id
+        return Termination(
+            name=name,
+            instance=intent.instance,
+            digest=intent.digest,
+            exit_code=kept.exit_code if kept else None,
+            signal=kept.signal if kept else None,
+            observed_by="parent" if kept else "none",
+            at=kept.at if kept else time.time(),
+            ended=kept.monotonic_s if kept and same_boot else time.monotonic(),
+            stopped=intent.stopping if same_boot else None,
+            tail=self.end_of_log(name),
+            earlier_boot=not same_boot and kept is None,
+        )
+
     def _unborn(self, name: str, intent: Intent) -> bool:
-        """Whether the reconciler died between intent and fork, as far as can be known: no process, no output."""
-        return intent.leader is None and self._files.log_size(name) <= intent.log_from
+        """Whether the reconciler died between intent and fork, as far as is known: no process, output or exit."""
+        return (
+            intent.leader is None
+            and self._files.log_size(name) <= intent.log_from
+            and self._exits.get(intent.instance) is None
+        )
 
     def _write_spec(self, spec: SpecFile) -> None:
         path = self._state.spec(spec.name, spec.digest)

@@ -31,7 +31,7 @@ class Exit:
 
     code: int | None = None
     signal: int | None = None
-    observed_by: Literal["wait", "pidfd", "none"] = "none"
+    observed_by: Literal["wait", "pidfd", "parent", "none"] = "none"
 
 
 def open_pidfd(pid: int) -> int | None:
