@@ -28,7 +28,7 @@ from collectors.nursery.nameplate import Nameplate
 
 IDLE_S = 60.0
 """Without child and reconciler it ends after this."""
-LOOK_S = 5.0
+LOOK_S = 2.0
 """How often it looks whether its state directory is still there."""
 COMPANY_S = 0.2
 """The same for the sessions of dead children in which others live on."""
@@ -87,11 +87,14 @@ class Parent:
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
+        myself = os.pidfd_open(os.getpid())
         try:
-            wire.send(connection, {"key": self._key})
+            wire.send(connection, {"key": self._key}, [myself])
         except OSError:  # gone again
             connection.close()
             return
+        finally:
+            os.close(myself)
         self._reconcilers[connection.fileno()] = connection
         self._poll.register(connection, select.POLLIN)
 

@@ -1,7 +1,7 @@
 """What a reconciler and a nursery say to each other: one JSON object a packet, descriptors beside it.
 
-The nursery greets each connection with a :class:`Greeting`; every :class:`Birth` is answered with ``{}`` and a
-pidfd, or with ``{"error": why}`` and nothing was started.
+The nursery greets each connection with ``{"key": key()}`` and a pidfd of itself; every :class:`Birth` is answered with
+``{"pid": number}`` and a pidfd of the child, or with ``{"error": why}`` and nothing was started.
 """
 
 from __future__ import annotations

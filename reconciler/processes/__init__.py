@@ -24,7 +24,6 @@ import logging
 import os
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -32,9 +31,9 @@ from pathlib import Path
 
 from collectors.contract import ENV_INSTANCE, LiveFile, Report, SpecFile, StateDir, to_json, write_json
 from reconciler.model import Applied, Holder, Instance, Observed, ProcessId, Stopping, StopPolicy, Termination
-from reconciler.processes import locks, pidfd
-from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint, secrets
-from reconciler.processes.exits import Exits
+from reconciler.processes import locks
+from reconciler.processes.ends import Ends
+from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint
 from reconciler.processes.files import ChildFiles
 from reconciler.processes.following import Following
 from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir, state_id
@@ -75,10 +74,9 @@ class Processes:
         self._intents = Intents(state)
         self._following = Following(state, self._intents)
         self._nursery = Nursery(state, python, environ, self._following.wakes)
-        self._exits = Exits(state)
         self._files = ChildFiles(state)
+        self._ends = Ends(state, self._intents, self._files, self._following.boot, environ)
         self._sampler = Sampler()
-        self._accounted: dict[str, str] = {}
 
     def close(self) -> None:
         """Let go of all processes; they live on."""
@@ -102,7 +100,7 @@ class Processes:
         ``complete`` is False where /proc could not be read whole; then nothing has ended and nothing is new.
         """
         self.drain()
-        self._accounted.update(known)
+        self._ends.accounted.update(known)
         try:
             groups = self._following.look()
             holders = self._following.holders(groups)
@@ -110,9 +108,7 @@ class Processes:
         except OSError as error:
             logger.warning("cannot read the process table: %s", error)
             return self._observed(complete=False)
-        ended = [self._end(run) for run in gone]
-        self._accounted.update((t.name, t.instance) for t in ended)
-        ended += self._unseen_ends(holders)
+        ended = [*map(self._ends.of, gone), *self._ends.unseen(self._following.runs, holders)]
         return self._observed(holders=holders, ended=tuple(ended))
 
     def sample(self) -> None:
@@ -135,17 +131,6 @@ class Processes:
     def reports(self) -> Mapping[str, Report]:
         """The newest report of each name."""
         return self._files.reports()
-
-    def end_of_log(self, name: str) -> str:
-        """The last ≤ 1 KiB of what the newest start of `name` wrote, without the values its manifest refers
-        to.
-        """
-        intent = self._intents.by_name.get(name)
-        text = self._files.tail(name, intent.log_from if intent else 0)
-        applied = self.applied(name, intent.digest) if intent else None
-        for secret in secrets(applied.spec, self._environ) if applied else ():
-            text = text.replace(secret, "***")
-        return text
 
     def fingerprint(self, spec: SpecFile) -> str:
         """Changes when a variable or file that `spec` refers to does."""
@@ -223,8 +208,9 @@ class Processes:
             logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
         for name, intent in list(self._intents.by_name.items()):
-            if name not in names and self._accounted.get(name) == intent.instance:
+            if name not in names and self._ends.accounted.get(name) == intent.instance:
                 self._intents.drop(name)
+        self._ends.prune(self._following.runs)
 
     def keep_warm(self) -> None:
         """See to it that a nursery is warm soon. What fails is logged."""
@@ -271,67 +257,6 @@ class Processes:
             self._intents.put(run.key.name, replace(intent, stopping=run.stopping, sent=sent))
         except OSError as error:  # a full disk must not keep anything running
             logger.warning("%s: cannot note the stop: %s", run.key.name, error)
-
-    def _end(self, run: Run) -> Termination:
-        exited = pidfd.reap(run.fd, run.leader) if run.fd is not None and run.leader else pidfd.Exit()
-        kept = self._exits.get(run.key.instance) if exited.observed_by == "none" else None
-        if kept:
-            exited = pidfd.Exit(kept.exit_code, kept.signal, "parent")
-        now = time.monotonic()
-        ended = run.died or now
-        run.close()
-        return Termination(
-            name=run.key.name,
-            instance=run.key.instance,
-            digest=run.digest,
-            exit_code=exited.code,
-            signal=exited.signal,
-            observed_by=exited.observed_by,
-            at=time.time() - (now - ended),
-            ended=ended,
-            lived_s=ended - run.started,
-            stopped=run.asked,
-            tail=self.end_of_log(run.key.name),
-        )
-
-    def _unseen_ends(self, holders: Mapping[str, Holder]) -> list[Termination]:
-        """Starts of which nothing lives and whose end nobody has told, told now; not those never made."""
-        unseen = [
-            self._unseen_end(name, intent)
-            for name, intent in self._intents.by_name.items()
-            if self._accounted.get(name) != intent.instance
-            and Key(name, intent.instance) not in self._following.runs
-            and name not in holders
-            and not self._unborn(name, intent)
-        ]
-        self._accounted.update((t.name, t.instance) for t in unseen)
-        return unseen
-
-    def _unseen_end(self, name: str, intent: Intent) -> Termination:
-        """As its nursery kept it, else only that it is gone."""
-        kept = self._exits.get(intent.instance)
-        same_boot = intent.boot_id == self._following.boot.boot_id
-        return Termination(
-            name=name,
-            instance=intent.instance,
-            digest=intent.digest,
-            exit_code=kept.exit_code if kept else None,
-            signal=kept.signal if kept else None,
-            observed_by="parent" if kept else "none",
-            at=kept.at if kept else time.time(),
-            ended=kept.monotonic_s if kept and same_boot else time.monotonic(),
-            stopped=intent.stopping if same_boot else None,
-            tail=self.end_of_log(name),
-            earlier_boot=not same_boot and kept is None,
-        )
-
-    def _unborn(self, name: str, intent: Intent) -> bool:
-        """Whether the reconciler died between intent and fork, as far as is known: no process, output or exit."""
-        return (
-            intent.leader is None
-            and self._files.log_size(name) <= intent.log_from
-            and self._exits.get(intent.instance) is None
-        )
 
     def _write_spec(self, spec: SpecFile) -> None:
         path = self._state.spec(spec.name, spec.digest)

@@ -29,6 +29,7 @@ ANSWER_S = 3.0
 LONGEST_PAUSE_S = 60.0
 """Between starts of nurseries that never became warm; the first pause is a second."""
 DEATH_WAIT_MS = 2000
+COMPARE_EVERY_S = 0.1
 READ_AT_START = ("PYTHON", "LC_", "LD_", "GLIBC_", "MALLOC_", "OPENSSL_")
 """Variables that the interpreter, the loader or a library reads once and for all."""
 
@@ -47,24 +48,28 @@ class Nursery:
         self._environ = environ
         self._wakes = wakes
         self._connection: socket.socket | None = None
-        self._key = ""
+        self._pidfd: int | None = None
+        """Of a warm one."""
+        self._key, self._same, self._compared = "", True, 0.0
         self._since = self._not_before = 0.0
         self._failures = 0
-        self._begun: list[subprocess.Popen[bytes]] = []
+        self._own: set[int] = set()
 
     def close(self) -> None:
         """Let go of it; it lives on."""
         if self._connection:
             self._connection.close()
-        self._connection, self.warmth = None, "cold"
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        self._connection, self._pidfd, self.warmth = None, None, "cold"
 
     def tend(self) -> None:
         """Connect to it, begin one where there is none of the installed code, give up one that does not get warm.
         What fails is logged.
         """
-        self._begun = [child for child in self._begun if child.poll() is None]
+        self._own = {pid for pid in self._own if os.waitpid(pid, os.WNOHANG) == (0, 0)}
         try:
-            if self.warmth == "warm" and (self._gone() or self._key != wire.key()):
+            if self._pidfd is not None and pidfd.is_dead(self._pidfd):
                 self.close()
             if self.warmth == "warming":
                 self._greet()
@@ -75,7 +80,9 @@ class Nursery:
             self._failed()
 
     def can_bear(self, environ: Mapping[str, str]) -> bool:
-        """Whether it is warm, and the child asks for nothing that only a new interpreter would heed."""
+        """Whether it is warm and of the installed code, and nothing is asked that only a new interpreter would heed."""
+        if self.warmth == "warm" and not self._current():
+            self.close()
         return (
             self.warmth == "warm"
             and environ.get("LANG") == self._environ.get("LANG")
@@ -112,19 +119,16 @@ class Nursery:
 
     def end(self) -> None:
         """Kill every nursery of this state directory; their children live on. What fails is logged."""
+        try:
+            if self._pidfd is not None:
+                _kill(self._pidfd)
+            for pid in proctable.nurseries(self._state):
+                with pidfd.verified(pid, lambda pid: proctable.is_nursery(pid, self._state)) as fd:
+                    if fd is not None:
+                        _kill(fd)
+        except OSError as error:
+            logger.error("cannot end the nursery: %s", error)
         self.close()
-        for pid in proctable.nurseries(self._state):
-            with pidfd.verified(pid, lambda pid: proctable.is_nursery(pid, self._state)) as fd:
-                if fd is None:
-                    continue
-                try:
-                    signal.pidfd_send_signal(fd, signal.SIGKILL)
-                except OSError as error:
-                    logger.error("cannot end the nursery, pid %d: %s", pid, error)
-                    continue
-                dead = select.poll()
-                dead.register(fd, select.POLLIN)
-                dead.poll(DEATH_WAIT_MS)
         with contextlib.suppress(FileNotFoundError):
             (self._state.root / NAME).unlink()
 
@@ -173,7 +177,8 @@ class Nursery:
                 stderr=log,
                 start_new_session=True,
             )
-        self._begun.append(child)
+        child.returncode = 0  # we reap it, see tend
+        self._own.add(child.pid)
         logger.info("a nursery begins, pid %d", child.pid)
 
     def _greet(self) -> None:
@@ -190,23 +195,36 @@ class Nursery:
             logger.warning("the nursery has ended before it was warm; see nursery.log")
             self._failed()
         elif greeting[0].get("key") != wire.key():
+            for fd in greeting[1]:
+                os.close(fd)
             logger.info("the nursery has other code than is installed now: left to its children")
             self.close()
             self._start()
             self._connect()
         else:
-            self._key = greeting[0]["key"]
+            self._key, (self._pidfd,) = greeting[0]["key"], greeting[1]
             self._failures, self.warmth = 0, "warm"
-            self._wakes.modify(self._connection, select.EPOLLRDHUP | select.EPOLLONESHOT)
+            self._wakes.register(self._pidfd, select.EPOLLIN | select.EPOLLONESHOT)
 
-    def _gone(self) -> bool:
-        assert self._connection is not None
-        return _readable(self._connection)  # it says nothing unasked: this is its end
+    def _current(self) -> bool:
+        """Looking takes a millisecond, so in a mass start it is not done for each."""
+        if monotonic() - self._compared > COMPARE_EVERY_S:
+            self._compared, self._same = monotonic(), self._key == wire.key()
+        return self._same
 
     def _failed(self) -> None:
         self.close()
         self._not_before = monotonic() + min(LONGEST_PAUSE_S, 2.0**self._failures)
         self._failures += 1
+
+
+def _kill(fd: int) -> None:
+    """And wait for its death: only then are the descriptors that were on their way to it closed. Raises OSError."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+    dead = select.poll()
+    dead.register(fd, select.POLLIN)
+    dead.poll(DEATH_WAIT_MS)
 
 
 def _readable(connection: socket.socket) -> bool:
