@@ -27,10 +27,10 @@ from reconciler.loop.records import Records
 from reconciler.model import Desired, History, Node, Observed
 from reconciler.news import News, of_clock, of_end, of_passes, of_step
 from reconciler.plan import plan
-from reconciler.processes import Processes, Warmth, open_state_dir
+from reconciler.processes import Processes, open_state_dir
 from reconciler.publish import Publisher, last_published
 from reconciler.status import is_converged, process_status, status_document, summary
-from reconciler.turns import AtOnce, in_turn
+from reconciler.turns import at_once, in_turn
 
 logger = logging.getLogger("daq.reconcile")
 
@@ -40,12 +40,6 @@ SOON_S = 0.25
 """The next look while something is on its way: starting, stopping, or a lock just held."""
 TURN_S = 0.1
 """The same while starts wait for their turn."""
-CORES = os.cpu_count() or 1
-STARTS_AT_ONCE: Mapping[Warmth, AtOnce] = {
-    "cold": AtOnce(builtin=2 * CORES, exec=2 * CORES),
-    "warming": AtOnce(builtin=0, exec=2 * CORES),
-    "warm": AtOnce(builtin=16 * CORES, exec=2 * CORES),
-}
 GAP_S = 15.0
 """Passes further apart were not made throughout: a report may be old only because nobody looked."""
 
@@ -197,9 +191,8 @@ class Reconciler:
         look = self.look(force=self._force)
         # ends before acts: a crash in between must not tell them twice
         self._records.save(look.histories, durable=False)
-        steps = in_turn(
-            look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE[self.processes.warmth]
-        )
+        bounds = at_once(self.processes.warmth, os.cpu_count() or 1)
+        steps = in_turn(look.plan, look.observed, look.histories, look.now, bounds)
         if not self._as_expected(look):
             steps = ()
         self._turns_pending = len(steps) < len(look.plan.acting)
