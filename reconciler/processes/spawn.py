@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collectors.contract import SpecFile, StateDir, builtin_command
+from collectors.contract import SpecFile, StateDir, builtin_command, monotonic
 from collectors.nursery.wire import Birth
 from reconciler.processes import locks
 from reconciler.processes.nursery import Nursery
 
+AGAIN_S = 0.25
 LOWEST_PRIORITY = 19
 """The highest niceness there is."""
 
@@ -101,7 +103,7 @@ def bear(
                 kept = None  # closed as soon as it is sent
                 if born := nursery.fork(_birth(command, nice, environ), held, output):
                     return Born(*born)
-                kept = locks.take(lock)
+                kept = _take_again(lock)
                 if kept is None:
                     return None
             assert kept is not None
@@ -111,6 +113,14 @@ def bear(
     finally:
         if kept is not None:
             os.close(kept)
+
+
+def _take_again(lock: Path) -> int | None:
+    """A descriptor that was on its way to a killed nursery is closed a moment after its death."""
+    end = monotonic() + AGAIN_S
+    while (fd := locks.take(lock)) is None and monotonic() < end:
+        time.sleep(AGAIN_S / 50)
+    return fd
 
 
 def _birth(command: Command, nice: int | None, environ: Mapping[str, str]) -> Birth:

@@ -58,7 +58,7 @@ def warm(plant: Plant) -> None:
         plant.processes.keep_warm()
         return plant.processes.warmth == "warm"
 
-    wait_until(is_warm, "the nursery to be warm", 20)
+    wait_until(is_warm, "the nursery to be warm", 60)
 
 
 def nursery_pid(plant: Plant) -> int:
