@@ -58,8 +58,7 @@ class Reconciler:
         self.reader = reader_of(manifests, state.root, keep=owner)
         self._records = Records(state)
         self._pid = os.getpid() if owner else None
-        self._started_at = time.time()
-        self._clock = Clock()
+        self._started_at, self._clock = time.time(), Clock()
         self._sampled = float("-inf")
         self._passes_since = self._looked = monotonic()
         self._performer = Performer(self.processes, self.reader, self._records, node)
@@ -69,8 +68,7 @@ class Reconciler:
             s["name"]: s for s in self._before.get("processes", ())
         }
         self._news: list[News] = []
-        self._turns_pending = self._pruned = False
-        self._force = False
+        self._turns_pending = self._pruned = self._force = False
         self._expected_plan: str | None = None
         self._moved: tuple[str, ...] = ()
 
