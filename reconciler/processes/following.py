@@ -134,7 +134,7 @@ class Following:
         intent = self._intents.by_name[key.name]
         try:
             stat = proctable.stat(pid)
-            if stat is None or (fd is not None and pidfd.is_dead(fd)):  # then the number may be another's
+            if stat is None or (fd is not None and pidfd.is_reaped(fd)):
                 return
             leader = self.boot.process(pid, stat.start_ticks)
             found = Group(intent.digest, (leader,), frozenset([pid]))
