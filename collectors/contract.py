@@ -204,6 +204,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitFile:
+    """How a child ended, as its parent saw it: code or signal; `at` epoch seconds, `monotonic_s` of `boot_id`."""
+
+    name: str
+    exit_code: int | None
+    signal: int | None
+    at: float
+    monotonic_s: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong at a place of a spec: `path` are the keys and indices below ``spec``."""
 
@@ -247,7 +259,7 @@ def field_types(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
     return specs.field_types(name, spec)
 
 
-def to_json(value: SpecFile | LiveFile | Report) -> dict[str, Any]:
+def to_json(value: SpecFile | LiveFile | Report | ExitFile) -> dict[str, Any]:
     """A plain JSON object of one of the files above."""
     return asdict(value)
 

@@ -67,6 +67,10 @@ class StateDir:
         """Certificates of OPC UA: our ``own/``, and those of servers, ``trusted/`` or ``rejected/``."""
         return self.root / "pki"
 
+    def exit(self, instance: str) -> Path:
+        """An :class:`~collectors.contract.ExitFile`; written by the nursery, its parent."""
+        return self.root / "exits" / f"{instance}.json"
+
     def log(self, name: str) -> Path:
         """Output of the child, appended."""
         return self.root / "logs" / f"{name}.log"

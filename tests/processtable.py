@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,26 @@ def processes(state: Path) -> list[Seen]:
                 Seen(int(entry), *(values.get(f"DAQ_{k}", "") for k in ("NAME", "DIGEST", "INSTANCE")))
             )
     return sorted(found)
+
+
+def nurseries(state: Path) -> list[int]:
+    """Those that fork for a state directory, found by their arguments."""
+    marker = f"\0collectors.nursery\0{state}\0".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and marker in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def end_nurseries(state: Path) -> None:
+    """Kill them; what they forked lives on."""
+    for pid in nurseries(state):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def end_all(state: Path) -> None:

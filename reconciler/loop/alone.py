@@ -12,8 +12,13 @@ from reconciler.loop.reconcile import Reconciler
 
 def apply(reconciler: Reconciler, *, force: bool, plan_id: str | None, timeout_s: float) -> Mapping[str, Any]:
     """Passes until settled or out of time; returns :meth:`Reconciler.outcome`."""
+
+    def make_pass() -> None:
+        reconciler.processes.keep_warm()
+        reconciler.pass_once()
+
     reconciler.begin(force=force, plan_id=plan_id)
-    _pass_until(reconciler, lambda: reconciler.settled, reconciler.pass_once, timeout_s)
+    _pass_until(reconciler, lambda: reconciler.settled, make_pass, timeout_s)
     return reconciler.outcome()
 
 

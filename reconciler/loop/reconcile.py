@@ -32,7 +32,7 @@ from reconciler.plan import plan
 from reconciler.processes import Processes, open_state_dir
 from reconciler.publish import Publisher, last_published
 from reconciler.status import is_converged, process_status, status_document, summary
-from reconciler.turns import in_turn
+from reconciler.turns import at_once, in_turn
 
 logger = logging.getLogger("daq.reconcile")
 
@@ -42,7 +42,6 @@ SOON_S = 0.25
 """The next look while something is on its way: starting, stopping, or a lock just held."""
 TURN_S = 0.1
 """The same while starts wait for their turn."""
-STARTS_AT_ONCE = 2 * (os.cpu_count() or 1)
 GAP_S = 15.0
 """Passes further apart were not made throughout: a report may be old only because nobody looked."""
 
@@ -61,8 +60,7 @@ class Reconciler:
         self.reader = reader_of(manifests, state.root, keep=owner)
         self._records = Records(state)
         self._pid = os.getpid() if owner else None
-        self._started_at = time.time()
-        self._clock = Clock()
+        self._started_at, self._clock = time.time(), Clock()
         self._sampled = float("-inf")
         self._passes_since = self._looked = monotonic()
         self._outboxes = Outboxes(state, self.processes, node)
@@ -74,8 +72,7 @@ class Reconciler:
         }
         self._field_types: dict[tuple[str, str], Mapping[str, str]] = {}
         self._news: list[News] = []
-        self._turns_pending = self._pruned = False
-        self._force = False
+        self._turns_pending = self._pruned = self._force = False
         self._expected_plan: str | None = None
         self._moved: tuple[str, ...] = ()
 
@@ -194,7 +191,8 @@ class Reconciler:
         """Look, act on what was decided as far as it is its turn, publish what was seen."""
         look = self.look(force=self._force)
         self._records.save(look.histories, durable=False)  # before acts: a crash must not tell ends twice
-        steps = in_turn(look.plan, look.observed, look.histories, look.now, STARTS_AT_ONCE)
+        bounds = at_once(self.processes.warmth, os.cpu_count() or 1)
+        steps = in_turn(look.plan, look.observed, look.histories, look.now, bounds)
         if not self._as_expected(look):
             steps = ()
         self._turns_pending = len(steps) < len(look.plan.acting)
@@ -226,6 +224,8 @@ class Reconciler:
                     self.processes.kill(instance)
         self._records.save(look.histories)
         self._publish(look)
+        if not self.running:
+            self.processes.end_nursery()
 
     @property
     def running(self) -> set[str]:

@@ -111,6 +111,7 @@ class Loop:
                 if self._stopping_all:
                     reconciler.stop_pass()
                 else:
+                    reconciler.processes.keep_warm()
                     reconciler.pass_once()
             except OSError as error:  # no descriptors, no disk …: collectors run on, and so does the loop
                 logger.error("cannot finish this pass, trying again: %s", error)

@@ -63,9 +63,10 @@ class Holder:
 class Termination:
     """How an instance ended. Code and signal are None where nobody saw them; never made up.
 
-    `observed_by` is ``wait`` (own child), ``pidfd`` (adopted, told by the kernel) or ``none``. `ended` is monotonic,
-    `lived_s` None where unknown. `stopped` tells that the reconciler had asked it to stop; `tail` is the end of its
-    log, at most 1 KiB, secrets removed. `earlier_boot` tells that it went down with the machine.
+    `observed_by` is ``wait`` (own child), ``pidfd`` (not our child, told by the kernel), ``parent`` (kept by the
+    nursery that forked it) or ``none``. `ended` is monotonic, `lived_s` None where unknown. `stopped` tells that the
+    reconciler had asked it to stop; `tail` is the end of its log, at most 1 KiB, secrets removed. `earlier_boot` tells
+    that it went down with the machine.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Termination:
     digest: str
     exit_code: int | None
     signal: int | None
-    observed_by: Literal["wait", "pidfd", "none"]
+    observed_by: Literal["wait", "pidfd", "parent", "none"]
     at: float
     ended: float
     lived_s: float | None = None

@@ -24,28 +24,37 @@ import logging
 import os
 import signal
 import sys
-import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from collectors.contract import LiveFile, Report, SpecFile, StateDir, to_json, write_json
+from collectors.contract import ENV_INSTANCE, LiveFile, Report, SpecFile, StateDir, to_json, write_json
 from reconciler.model import Applied, Holder, Instance, Observed, ProcessId, Stopping, StopPolicy, Termination
-from reconciler.processes import locks, pidfd
-from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint, secrets
+from reconciler.processes import locks
+from reconciler.processes.ends import Ends
+from reconciler.processes.environment import UnresolvedError, child_environment, fingerprint
 from reconciler.processes.files import ChildFiles, is_writable
 from reconciler.processes.following import Following
 from reconciler.processes.identity import StateDirError, lock_instance, open_state_dir, state_id
 from reconciler.processes.intents import Intent, Intents
 from reconciler.processes.logcap import cut_head
 from reconciler.processes.members import Key
+from reconciler.processes.nursery import Nursery, Warmth
 from reconciler.processes.runs import Run
-from reconciler.processes.spawn import StartError, command_of, nice_of, niced, spawn
+from reconciler.processes.spawn import Born, Command, StartError, bear, command_of, nice_of
 from reconciler.processes.usage import Sampler
 
-__all__ = ["Processes", "StartError", "StateDirError", "lock_instance", "open_state_dir", "state_id"]
+__all__ = [
+    "Processes",
+    "StartError",
+    "StateDirError",
+    "Warmth",
+    "lock_instance",
+    "open_state_dir",
+    "state_id",
+]
 
 logger = logging.getLogger("daq.processes")
 
@@ -65,12 +74,14 @@ class Processes:
         self._environ = environ
         self._intents = Intents(state)
         self._following = Following(state, self._intents)
+        self._nursery = Nursery(state, python, environ, self._following.wakes)
         self._files = ChildFiles(state)
+        self._ends = Ends(state, self._intents, self._files, self._following.boot, environ)
         self._sampler = Sampler()
-        self._accounted: dict[str, str] = {}
 
     def close(self) -> None:
         """Let go of all processes; they live on."""
+        self._nursery.close()
         self._following.close()
 
     def fileno(self) -> int:
@@ -90,7 +101,7 @@ class Processes:
         ``complete`` is False where /proc could not be read whole; then nothing has ended and nothing is new.
         """
         self.drain()
-        self._accounted.update(known)
+        self._ends.accounted.update(known)
         try:
             groups = self._following.look()
             holders = self._following.holders(groups)
@@ -98,9 +109,7 @@ class Processes:
         except OSError as error:
             logger.warning("cannot read the process table: %s", error)
             return self._observed(complete=False)
-        ended = [self._end(run) for run in gone]
-        self._accounted.update((t.name, t.instance) for t in ended)
-        ended += self._unseen_ends(holders)
+        ended = [*map(self._ends.of, gone), *self._ends.unseen(self._following.runs, holders)]
         return self._observed(holders=holders, ended=tuple(ended))
 
     def sample(self) -> None:
@@ -124,17 +133,6 @@ class Processes:
         """The newest report of each name."""
         return self._files.reports()
 
-    def end_of_log(self, name: str) -> str:
-        """The last ≤ 1 KiB of what the newest start of `name` wrote, without the values its manifest refers
-        to.
-        """
-        intent = self._intents.by_name.get(name)
-        text = self._files.tail(name, intent.log_from if intent else 0)
-        applied = self.applied(name, intent.digest) if intent else None
-        for secret in secrets(applied.spec, self._environ) if applied else ():
-            text = text.replace(secret, "***")
-        return text
-
     def fingerprint(self, spec: SpecFile) -> str:
         """Changes when a variable or file that `spec` refers to does."""
         return fingerprint(spec, self._environ)
@@ -156,23 +154,12 @@ class Processes:
             raise StartError("ConfigurationInvalid", f"cannot start {name}: {error}") from error
         command = command_of(spec, self._state, self._python, base, environ["PATH"])
         try:
-            lock = locks.take(self._state.lock(name))
-            if lock is None:
-                raise StartError("LockHeld", f"cannot start {name}: its lock is held")
-            try:
-                self._write_spec(spec)
-                self.update(name, live)
-                boot_id = self._following.boot.boot_id
-                intent = Intent(instance, spec.digest, boot_id, self._files.log_size(name))
-                self._intents.put(name, intent)
-                log = self._state.log(name)
-                pid = spawn(niced(command, nice_of(live.spec)), environ=environ, lock=lock, log=log)
-            finally:
-                os.close(lock)
+            born = self._bear(spec, live, command, environ)
         except OSError as error:
             self._intents.drop(name)
             raise StartError("StartFailed", f"cannot start {name}: {error}") from error
-        self._following.begin(Key(name, instance), intent, pid, tuple(command.arguments))
+        if born is not None:
+            self._following.begin(Key(name, instance), born, tuple(command.arguments))
 
     @contextmanager
     def free(self, name: str) -> Iterator[bool]:
@@ -233,10 +220,45 @@ class Processes:
             logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
         for name, intent in list(self._intents.by_name.items()):
-            if name not in names and self._accounted.get(name) == intent.instance:
+            if name not in names and self._ends.accounted.get(name) == intent.instance:
                 self._intents.drop(name)
+        self._ends.prune(self._following.runs)
+
+    def keep_warm(self) -> None:
+        """See to it that a nursery is warm soon. What fails is logged."""
+        self._nursery.tend()
+
+    @property
+    def warmth(self) -> Warmth:
+        """Whether built-in children are forked now, soon (``warming``), or spawned."""
+        return self._nursery.warmth
+
+    def end_nursery(self) -> None:
+        """End it; children live on."""
+        self._nursery.end()
 
     # --- inside ---------------------------------------------------------------------------------------------
+
+    def _bear(
+        self, spec: SpecFile, live: LiveFile, command: Command, environ: Mapping[str, str]
+    ) -> Born | None:
+        """The intent is on disk before the child exists. Raises StartError or OSError."""
+        name, path = spec.name, self._state.lock(spec.name)
+        lock = locks.take(path)
+        if lock is None:
+            raise StartError("LockHeld", f"cannot start {name}: its lock is held")
+        try:
+            self._write_spec(spec)
+            self.update(name, live)
+            boot_id = self._following.boot.boot_id
+            intent = Intent(environ[ENV_INSTANCE], spec.digest, boot_id, self._files.log_size(name))
+            self._intents.put(name, intent)
+        except BaseException:
+            os.close(lock)
+            raise
+        log = self._state.log(name)
+        nice = nice_of(live.spec)
+        return bear(command, nice, environ=environ, lock=path, held=lock, log=log, nursery=self._nursery)
 
     def _note_stop(self, run: Run, *, sent: bool) -> None:
         """Before the signal, so that an end that nobody sees is known as wished; after it, so that it is sent once."""
@@ -247,54 +269,6 @@ class Processes:
             self._intents.put(run.key.name, replace(intent, stopping=run.stopping, sent=sent))
         except OSError as error:  # a full disk must not keep anything running
             logger.warning("%s: cannot note the stop: %s", run.key.name, error)
-
-    def _end(self, run: Run) -> Termination:
-        exited = pidfd.reap(run.fd, run.leader) if run.fd is not None and run.leader else pidfd.Exit()
-        now = time.monotonic()
-        ended = run.died or now
-        run.close()
-        return Termination(
-            name=run.key.name,
-            instance=run.key.instance,
-            digest=run.digest,
-            exit_code=exited.code,
-            signal=exited.signal,
-            observed_by=exited.observed_by,
-            at=time.time() - (now - ended),
-            ended=ended,
-            lived_s=ended - run.started,
-            stopped=run.asked,
-            tail=self.end_of_log(run.key.name),
-        )
-
-    def _unseen_ends(self, holders: Mapping[str, Holder]) -> list[Termination]:
-        """Starts of which nothing lives and whose end nobody has told, told now; not those never made."""
-        unseen = [
-            Termination(
-                name=name,
-                instance=intent.instance,
-                digest=intent.digest,
-                exit_code=None,
-                signal=None,
-                observed_by="none",
-                at=time.time(),
-                ended=time.monotonic(),
-                stopped=intent.stopping if intent.boot_id == self._following.boot.boot_id else None,
-                tail=self.end_of_log(name),
-                earlier_boot=intent.boot_id != self._following.boot.boot_id,
-            )
-            for name, intent in self._intents.by_name.items()
-            if self._accounted.get(name) != intent.instance
-            and Key(name, intent.instance) not in self._following.runs
-            and name not in holders
-            and not self._unborn(name, intent)
-        ]
-        self._accounted.update((t.name, t.instance) for t in unseen)
-        return unseen
-
-    def _unborn(self, name: str, intent: Intent) -> bool:
-        """Whether the reconciler died between intent and fork, as far as can be known: no process, no output."""
-        return intent.leader is None and self._files.log_size(name) <= intent.log_from
 
     def _write_spec(self, spec: SpecFile) -> None:
         path = self._state.spec(spec.name, spec.digest)

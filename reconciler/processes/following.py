@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import signal
 from collections.abc import Mapping
@@ -11,9 +12,10 @@ from dataclasses import replace
 from collectors.contract import StateDir, boot_id
 from reconciler.model import Holder, ProcessId
 from reconciler.processes import locks, pidfd, proctable
-from reconciler.processes.intents import Intent, Intents
+from reconciler.processes.intents import Intents
 from reconciler.processes.members import Boot, Group, Key, group
 from reconciler.processes.runs import Run, follow_new
+from reconciler.processes.spawn import Born
 
 logger = logging.getLogger("daq.processes")
 
@@ -98,6 +100,8 @@ class Following:
         stat = proctable.stat(holder.pid) if holder.pid else None
         if intent is None or stat is None or holder.pid is None or intent.boot_id != self.boot.boot_id:
             return None
+        if proctable.is_nursery(holder.pid, self._state):  # about to fork: the child is what comes of it
+            return None
         led = intent.leader is not None and intent.leader.pid == stat.session
         born = intent.leader is None and stat.age_s < BIRTH_S
         if not led and not born:
@@ -124,11 +128,13 @@ class Following:
         self.runs[key] = run
         return run
 
-    def begin(self, key: Key, intent: Intent, pid: int, command: tuple[str, ...]) -> None:
-        """Follow our own child. What fails here is mended by the next look, which finds it like anybody's."""
+    def begin(self, key: Key, born: Born, command: tuple[str, ...]) -> None:
+        """Follow a new child. What fails here is mended by the next look, which finds it like anybody's."""
+        pid, fd = born
+        intent = self._intents.by_name[key.name]
         try:
             stat = proctable.stat(pid)
-            if stat is None:
+            if stat is None or (fd is not None and pidfd.is_reaped(fd)):
                 return
             leader = self.boot.process(pid, stat.start_ticks)
             found = Group(intent.digest, (leader,), frozenset([pid]))
@@ -139,6 +145,9 @@ class Following:
             self._intents.put(key.name, replace(intent, leader=leader))
         except OSError as error:
             logger.warning("%s: cannot follow pid %d yet: %s", key.name, pid, error)
+        finally:
+            if fd is not None:
+                os.close(fd)
 
     def send(self, run: Run, process: ProcessId, number: signal.Signals) -> None:
         """Signal one process of a run, if it still is that process and still of that run."""

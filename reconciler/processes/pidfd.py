@@ -11,6 +11,7 @@ import signal
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from reconciler.model import ProcessId
@@ -31,7 +32,7 @@ class Exit:
 
     code: int | None = None
     signal: int | None = None
-    observed_by: Literal["wait", "pidfd", "none"] = "none"
+    observed_by: Literal["wait", "pidfd", "parent", "none"] = "none"
 
 
 def open_pidfd(pid: int) -> int | None:
@@ -47,6 +48,14 @@ def is_dead(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def is_reaped(fd: int) -> bool:
+    """Whether its number may be another's by now (pidfd_open(2): fdinfo says ``Pid: -1``). Raises OSError."""
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1]) < 0
+    return False
 
 
 def is_dead_pid(pid: int) -> bool:

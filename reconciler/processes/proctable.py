@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collectors.contract import ENV_DIGEST, ENV_INSTANCE, ENV_NAME, ENV_STATE_DIR, StateDir
+from collectors.nursery.wire import NURSERY
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _CHUNK = 65536
@@ -117,6 +118,17 @@ def command(pid: int) -> tuple[str, ...]:
     return tuple(part.decode(errors="replace") for part in data.rstrip(b"\0").split(b"\0")) if data else ()
 
 
+def is_nursery(pid: int, state: StateDir) -> bool:
+    """Whether it is one of this directory, or a child of it that does not carry its own name yet. Raises OSError."""
+    mark = b"\0-m\0" + NURSERY.encode() + b"\0" + os.fsencode(state.root) + b"\0"
+    return mark in (_read(f"/proc/{pid}/cmdline") or b"")
+
+
+def nurseries(state: StateDir) -> list[int]:
+    """Every nursery of this directory. Raises OSError."""
+    return [pid for pid in pids() if is_nursery(pid, state)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Marks:
     """The bytes that a process of this state directory carries."""
@@ -140,7 +152,7 @@ class _Marks:
         if environ is None:
             return None
         if self.environ in environ:
-            variables = dict(part.partition(b"=")[::2] for part in environ.split(b"\0"))
+            variables = dict(part.partition(b"=")[::2] for part in environ.rstrip(b"\0").split(b"\0"))
             ours = variables.get(ENV_STATE_DIR.encode()) == self.environ.partition(b"=")[2][:-1]
             values = [
                 os.fsdecode(variables.get(k.encode(), b"")) for k in (ENV_NAME, ENV_INSTANCE, ENV_DIGEST)

@@ -1,16 +1,28 @@
-"""The one place where a child is started. Whatever replaces it must keep what :func:`spawn` promises."""
+"""The one place where a child is started: forked by the nursery where that is warm, else executed.
+
+Either way it leads a session of its own, has an empty stdin, appends its output to its log, inherits its lock,
+and shows the same arguments and environment in /proc.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from collectors.contract import SpecFile, StateDir, builtin_command
+from collectors.contract import SpecFile, StateDir, builtin_command, monotonic
+from collectors.nursery.wire import Birth
+from reconciler.processes import locks
+from reconciler.processes.nursery import Nursery
+
+AGAIN_S = 0.25
+LOWEST_PRIORITY = 19
+"""The highest niceness there is."""
 
 
 class StartError(Exception):
@@ -31,6 +43,14 @@ class Command:
     executable: Path
     arguments: Sequence[str]
     directory: Path
+    builtin: bool = False
+
+
+class Born(NamedTuple):
+    """A child; `fd` is a pidfd of one that is not ours to wait for."""
+
+    pid: int
+    fd: int | None
 
 
 def command_of(spec: SpecFile, state: StateDir, python: str, base: Path, search: str) -> Command:
@@ -41,7 +61,7 @@ def command_of(spec: SpecFile, state: StateDir, python: str, base: Path, search:
     """
     if spec.spec.get("type") != "exec":
         file = state.spec(spec.name, spec.digest)
-        return Command(Path(python), builtin_command(python, file), state.root)
+        return Command(Path(python), builtin_command(python, file), state.root, builtin=True)
     written = [str(part) for part in spec.spec["command"]]
     directory = base / str(spec.spec.get("workingDirectory", "."))
     if not directory.is_dir():
@@ -59,32 +79,82 @@ def command_of(spec: SpecFile, state: StateDir, python: str, base: Path, search:
     return Command(Path(found), written, directory)
 
 
-def spawn(command: Command, *, environ: Mapping[str, str], lock: int, log: Path) -> int:
-    """Start a child in a session of its own; stdin empty, output appended to `log`, `lock` inherited.
+def bear(
+    command: Command,
+    nice: int | None,
+    *,
+    environ: Mapping[str, str],
+    lock: Path,
+    held: int,
+    log: Path,
+    nursery: Nursery,
+) -> Born | None:
+    """Start a child that inherits `held`, the descriptor of its `lock`, which is closed here whatever happens.
 
-    Returns its pid; the caller reaps it. Raises OSError; then nothing was started.
+    None where the nursery did not say what became of it and the lock is held: then the next look finds it. Raises
+    OSError; then nothing was started.
     """
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    kept: int | None = held
     try:
-        child = subprocess.Popen(
-            command.arguments,
-            executable=command.executable,
-            cwd=command.directory,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if command.builtin and nursery.can_bear(environ):
+                kept = None  # closed as soon as it is sent
+                if born := nursery.fork(_birth(command, nice, environ), held, output):
+                    return Born(*born)
+                kept = _take_again(lock)
+                if kept is None:
+                    return None
+            assert kept is not None
+            return Born(_spawn(_niced(command, nice), environ, kept, output), None)
+        finally:
+            os.close(output)
     finally:
-        os.close(output)
+        if kept is not None:
+            os.close(kept)
+
+
+def _take_again(lock: Path) -> int | None:
+    """A descriptor that was on its way to a killed nursery is closed a moment after its death."""
+    end = monotonic() + AGAIN_S
+    while (fd := locks.take(lock)) is None and monotonic() < end:
+        time.sleep(AGAIN_S / 50)
+    return fd
+
+
+def _birth(command: Command, nice: int | None, environ: Mapping[str, str]) -> Birth:
+    """The same child, with what a spawned one would inherit from us."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return Birth(
+        arguments=command.arguments,
+        environ=environ,
+        directory=str(command.directory),
+        umask=umask,
+        nice=min(os.getpriority(os.PRIO_PROCESS, 0) + (nice or 0), LOWEST_PRIORITY),
+        oom_score_adj=int(Path("/proc/self/oom_score_adj").read_text()),
+    )
+
+
+def _spawn(command: Command, environ: Mapping[str, str], lock: int, output: int) -> int:
+    """Its pid; the caller reaps it. Raises OSError."""
+    child = subprocess.Popen(
+        command.arguments,
+        executable=command.executable,
+        cwd=command.directory,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(lock,),
+        start_new_session=True,
+    )
     child.returncode = 0  # from here on the pidfd knows how it ends: subprocess must neither reap nor warn
     return child.pid
 
 
-def niced(command: Command, nice: int | None) -> Command:
+def _niced(command: Command, nice: int | None) -> Command:
     """The same through nice(1), so that even the first instruction has that priority."""
     program = shutil.which("nice")
     if not nice or program is None:

@@ -17,7 +17,7 @@ from typing import Any
 from collectors.contract import read_json, write_json
 from tests.crashing.scenario import drive, end_state
 from tests.crashing.steps import Steps
-from tests.processtable import end_all
+from tests.processtable import end_all, end_nurseries
 
 AT_ONCE = 6
 FAILED = 70
@@ -97,6 +97,7 @@ class Sweep:
                 if found[key] != value:
                     self._failed(f"killed at step {point} ({died}): {key} is {found[key]}, not {value}")
         end_all(root / "state")
+        end_nurseries(root / "state")
 
     def _failed(self, text: str) -> None:
         self.failures.append(text)

@@ -20,7 +20,10 @@ DEADLINE_S = 30.0
 LOOK_EVERY_S = 0.02
 
 FIRST = {"calm": "v1", "edited": "v1", "removed": "v1", "stubborn": "v1", "forker": "v1", "crashing": "v1"}
-THEN = {"calm": "v1", "edited": "v2", "stubborn": "v2", "forker": "v2", "crashing": "v1"}
+FIRST |= {"reading": "v1", "unread": "v1"}
+THEN = {"calm": "v1", "edited": "v2", "stubborn": "v2", "forker": "v2", "crashing": "v1", "reading": "v2"}
+BUILTIN = {"reading", "unread", "local"}
+"""Forked by the nursery; their sink, local, needs no manifest."""
 STARTS = {"calm": 1, "edited": 2, "removed": 1, "stubborn": 2, "forker": 2, "crashing": 2}
 
 LIVES = {
@@ -31,6 +34,8 @@ LIVES = {
 
 def manifest(name: str, version: str) -> str:
     """A program that tells of its start, and shouts if another of its name still lives."""
+    if name in BUILTIN:
+        return _collector(name, version)
     life = LIVES.get(name, "exec sleep 100000")
     script = (
         f"exec 9>>alone-{name}; flock -n 9 || echo {name} >>doubled; "
@@ -42,6 +47,21 @@ metadata: {{name: {name}}}
 spec:
   type: exec
   command: [sh, -c, "{script}"]
+  restart: {{delay: 0s}}
+  stop: {{grace: 200ms}}
+"""
+
+
+def _collector(name: str, version: str) -> str:
+    """One whose device is not there."""
+    return f"""apiVersion: daq/v1
+kind: Collector
+metadata: {{name: {name}}}
+spec:
+  type: modbus
+  measurement: {version}
+  devices: [{{host: 127.0.0.1, port: 1}}]
+  tags: [{{name: t, address: "holding:0", type: uint16}}]
   restart: {{delay: 0s}}
   stop: {{grace: 200ms}}
 """
@@ -81,6 +101,7 @@ def _converge(root: Path, reconciler: Reconciler, wanted: dict[str, str]) -> Non
     with select.epoll() as deaths:
         deaths.register(reconciler.processes.fileno(), select.EPOLLIN)
         while time.monotonic() < end:
+            reconciler.processes.keep_warm()
             reconciler.pass_once()
             if _settled(root, reconciler, wanted):
                 return
@@ -95,9 +116,9 @@ def _settled(root: Path, reconciler: Reconciler, wanted: dict[str, str]) -> bool
     return (
         shown.keys() == wanted.keys()
         and all(p["status"] in ("running", "starting") for p in shown.values())
-        and Counter(p.name for p in running) == Counter([*wanted, "forker"])
-        and all(p.digest == shown[p.name]["digest"] for p in running)
-        and all(proctable.command(p.pid)[:1] == ("sleep",) for p in running)
+        and Counter(p.name for p in running) == Counter([*wanted, "forker", "local"])
+        and all(p.digest == shown[p.name]["digest"] for p in running if p.name in shown)
+        and all(p.name in BUILTIN or proctable.command(p.pid)[:1] == ("sleep",) for p in running)
     )
 
 

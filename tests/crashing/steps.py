@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ CALLS: tuple[tuple[Any, str, str], ...] = (
     (subprocess, "_fork_exec", "spawn"),
     (signal, "pidfd_send_signal", "signal"),
     (os, "waitid", "reap"),
+    (socket, "send_fds", "birth"),
+    (socket, "recv_fds", "answer"),
     (os, "fsync", "fsync"),
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.plant import Plant
+from tests.processtable import nurseries
 
 
 @pytest.fixture
@@ -14,3 +15,4 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
     yield plant
     plant.close()
     assert not plant.pids()
+    assert not nurseries(plant.state)

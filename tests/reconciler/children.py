@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +20,14 @@ from tests.waiting import wait_until
 class Plant:
     """A state directory under test; everything that lives in it is killed at the end."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, environ: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> None:
         self.root = root
         self.state = open_state_dir(root / "state")
         self.environ = environ if environ is not None else os.environ
-        self.processes = Processes(self.state, environ=self.environ)
+        self.python = python
+        self.processes = Processes(self.state, python=python, environ=self.environ)
         self.known: dict[str, str] = {}
         self.holders: Mapping[str, Holder] = {}
         self.ended: list[Termination] = []
@@ -64,7 +68,7 @@ class Plant:
     def forget(self) -> None:
         """Another reconciler takes over: nothing but the disk and the process table is left."""
         self.processes.close()
-        self.processes = Processes(self.state, environ=self.environ)
+        self.processes = Processes(self.state, python=self.python, environ=self.environ)
 
     def log(self, name: str = "a") -> str:
         """What the children of that name wrote so far."""
@@ -85,9 +89,11 @@ class Plant:
 
 
 @contextmanager
-def plant_in(root: Path, environ: Mapping[str, str] | None = None) -> Iterator[Plant]:
+def plant_in(
+    root: Path, environ: Mapping[str, str] | None = None, python: str = sys.executable
+) -> Iterator[Plant]:
     """A plant that is cleared at the end."""
-    plant = Plant(root, environ)
+    plant = Plant(root, environ, python)
     try:
         yield plant
     finally:

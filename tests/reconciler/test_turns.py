@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Action, History, Instance, Observed, Plan, Step, Stopping
-from reconciler.turns import in_turn
+from reconciler.turns import AtOnce, in_turn
 from tests.reconciler.given import BOOT, NOW, applied, desired, instance, manifest, report
 
 AT_ONCE = 4
@@ -27,7 +27,7 @@ def chosen(
     steps: list[Step], *alive: Instance, past: dict[str, History] | None = None, **more: Any
 ) -> list[str]:
     seen = Observed(BOOT, instances={i.name: (i,) for i in alive}, **more)
-    return [s.name for s in in_turn(Plan(tuple(steps)), seen, past or {}, NOW, AT_ONCE)]
+    return [s.name for s in in_turn(Plan(tuple(steps)), seen, past or {}, NOW, AtOnce(AT_ONCE, AT_ONCE))]
 
 
 def young(name: str) -> Instance:

@@ -37,8 +37,9 @@ class Storm:
         self._random = random.Random(seed)
         self._frozen: list[tuple[float, int]] = []
         self._victims = {  # what is killed: how often one of its kind is chosen, and where they are found
-            "processes": (94, self._processes),
+            "processes": (90, self._processes),
             "gits": (6, plant.fetching),
+            "nurseries": (4, plant.nurseries),
         }
         self.did: Counter[str] = Counter()
         self.doubled: set[str] = set()
@@ -105,7 +106,7 @@ class Storm:
             self.did["pids recycled"] += 1
 
     def _freeze(self) -> None:
-        pids = self._processes() + list(self._plant.loops) * 5
+        pids = self._processes() + list(self._plant.loops) * 5 + self._plant.nurseries() * 3
         pid = self._random.choice(pids or [None])
         if pid is not None and self._signal(pid, signal.SIGSTOP, "stopped for a while"):
             self._frozen.append((time.monotonic() + self._random.uniform(0, 0.5), pid))

@@ -36,7 +36,7 @@ LIVES = {
 }
 COLLECTOR = "collector"
 """The one kind that is no shell but a built-in collector of a simulated device."""
-COLLECTORS = 2
+COLLECTORS = 4
 SINK = "local"
 PULL_S = 0.2
 TAKEN = 99
@@ -127,6 +127,10 @@ spec:
         config = str(self.state.root / "git" / "config")
         return [pid for pid in proctable.pids() if proctable.has_variable(pid, CONFIG, config)]
 
+    def nurseries(self) -> list[int]:
+        """Every one, of whichever loop, and children that do not carry their names yet."""
+        return proctable.nurseries(self.state)
+
     def start_loop(self) -> None:
         """Fork one; where another still owns the directory it ends by itself."""
         pid = os.fork()
@@ -195,6 +199,7 @@ spec:
         with Reconciler.owning(self.state, self.manifests, NODE) as reconciler:
             left = list(stop_all(reconciler, timeout_s=30)["left"])
         left += [p.name for p in self.root.glob("alone-*") if _is_locked(p)]
+        left += [f"nursery {pid}" for pid in self.nurseries()]
         return left + [f"git {pid}" for pid in self.fetching()]
 
     def end_device(self) -> None:

@@ -1,0 +1,95 @@
+"""A forked child before it is a collector: everything of the nursery comes off."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from collectors import __main__ as collector
+from collectors.contract import ENV_STATE_DIR
+from collectors.nursery.nameplate import Nameplate
+from collectors.nursery.wire import Birth
+
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""As Python has them at its start."""
+
+
+def live(birth: Birth, lock: int, log: int, plate: Nameplate) -> NoReturn:
+    """Be the collector of `birth` to its end. Called with all signals blocked, right after the fork.
+
+    Descriptors but the standard ones and `lock` are closed when the child carries its name, which tells the parent.
+    """
+    code = 1
+    try:
+        os.setsid()
+        _take_streams(log)
+        _take_name(birth, plate)
+        _take_priority(birth)
+        os.umask(birth.umask)
+        os.chdir(birth.directory)
+        _close_all_but(lock)
+        random.seed()
+        gc.enable()
+        _take_signals()
+        code = collector.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001  (what the interpreter does with one that nobody caught)
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)  # taking the interpreter down would copy every page it shares with the nursery
+
+
+def _take_streams(log: int) -> None:
+    empty = os.open(os.devnull, os.O_RDONLY)
+    for fd, number in ((empty, 0), (log, 1), (log, 2)):
+        os.dup2(fd, number, inheritable=True)
+
+
+def _take_name(birth: Birth, plate: Nameplate) -> None:
+    os.environ.clear()
+    os.environ.update(birth.environ)
+    time.tzset()
+    sys.argv = [collector.__file__, *birth.arguments[3:]]
+    sys.orig_argv = list(birth.arguments)
+    plate.show(birth.arguments, {ENV_STATE_DIR: birth.environ[ENV_STATE_DIR], **birth.environ})
+
+
+def _take_priority(birth: Birth) -> None:
+    """The reconciler's, not the nursery's, which may be another one's child. Lowering either may be refused."""
+    if os.getpriority(os.PRIO_PROCESS, 0) != birth.nice:
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, birth.nice)
+    path = Path("/proc/self/oom_score_adj")
+    if int(path.read_text()) != birth.oom_score_adj:
+        with contextlib.suppress(PermissionError):
+            path.write_text(str(birth.oom_score_adj))
+
+
+def _close_all_but(lock: int) -> None:
+    os.set_inheritable(lock, True)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2 and int(name) != lock:
+            with contextlib.suppress(OSError):  # the one by which the directory was read
+                os.close(int(name))
+
+
+def _take_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN if number in IGNORED else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
