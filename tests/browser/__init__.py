@@ -59,6 +59,7 @@ class Watched:
 def serious_violations(page: Page) -> list[str]:
     """What axe-core finds to keep people from using the page: the rule and where."""
     page.evaluate(AXE.read_text("utf-8"))
+    page.evaluate("Promise.all(document.getAnimations().map(a => a.finished))")  # half-faded is no colour
     found = page.evaluate("axe.run()")["violations"]
     return [
         f"{v['id']} {n['target']}: {n['failureSummary']}"
