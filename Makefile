@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
-CODE := reconciler collectors tests build_backend.py
+CODE := reconciler collectors tests
 
 .PHONY: help run page test check cover bench storm screenshots dist bundle fmt lock clean
 help:  ## show this list

@@ -35,13 +35,13 @@ def get_requires_for_build_sdist(settings: dict[str, Any] | None = None) -> list
 
 def build_wheel(directory: str, settings: dict[str, Any] | None = None, metadata: str | None = None) -> str:
     """Build the page where it is out of date (an sdist holds it built), then the wheel."""
-    runpy.run_path("reconciler/web/build.py")["build"]()
+    runpy.run_path(str(Path(__file__).with_name("build.py")))["build"]()
     return hatchling.build.build_wheel(directory, settings, metadata)
 
 
 def build_sdist(directory: str, settings: dict[str, Any] | None = None) -> str:
     """Build the page where it is out of date, then the sdist."""
-    runpy.run_path("reconciler/web/build.py")["build"]()
+    runpy.run_path(str(Path(__file__).with_name("build.py")))["build"]()
     return hatchling.build.build_sdist(directory, settings)
 
 
