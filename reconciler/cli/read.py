@@ -16,13 +16,14 @@ from collectors.contract import read_values
 from reconciler.cli.asking import fail
 from reconciler.cli.connecting import read_devices
 from reconciler.cli.options import Options
-from reconciler.cli.text import duration, table
+from reconciler.cli.text import columns, duration, table
 
 if TYPE_CHECKING:
     from reconciler.model import Manifest
 
 What = Annotated[str, Argument(metavar="NAME|FILE", help="A collector, or a file of manifests.")]
 
+HEADER = ("DEVICE", "TAG", "RAW", "VALUE", "UNIT", "QUALITY", "AGE")
 OLD_AFTER_S = 3.0
 """A running collector answers within a second; it wrote what is older for somebody before."""
 
@@ -62,7 +63,7 @@ def read(
     if output == "json":
         typer.echo(json.dumps(values, ensure_ascii=False, indent=2))
     else:
-        typer.echo(table(("DEVICE", "TAG", "RAW", "VALUE", "UNIT", "QUALITY", "AGE"), list(_rows(values))))
+        typer.echo(table(HEADER, list(_rows(values)), fit=columns(), elastic=HEADER.index("RAW")))
     raise typer.Exit(int(bool(troubles) or any(value["quality"] != "good" for value in values)))
 
 

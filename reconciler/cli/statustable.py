@@ -6,12 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collectors.contract import REPORT_EVERY_S
 from reconciler.cli.text import columns, duration, painted, sparkline, table
 from reconciler.words import Language, explain
 
 Status = Mapping[str, Any]
 
 HEADER = ("HEALTH", "NAME", "STATUS", "REASON", "DEVICES", "READ", "RESTARTS", "QUEUED")
+FRESH_S = REPORT_EVERY_S + 5
+"""A collector reports every so often, and a pass looks after it."""
 USUAL = ("Ready", "Healthy")
 """Conditions that are always there, and good when True."""
 WIDE = ("TYPE", "BUFFER", "COVERS", "DROPPED", "PID", "CPU %", "MEM MB", "UPTIME", "DIGEST", "MANIFEST")
@@ -77,7 +80,7 @@ def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[st
         "STATUS": p["status"],
         "REASON": _reason(p),
         "DEVICES": f"{sum(d['connected'] for d in devices)}/{len(devices)}" if devices else "-",
-        "READ": f"{duration(time.time() - read_at)} ago" if read_at else "-",
+        "READ": _age(time.time() - read_at) if read_at else "-",
         "RESTARTS": str(p["restart_count"]),
         "QUEUED": str(p["points"]["queued"]),
         "POINTS/S": f"{sparkline(rates)} {p['points_per_second']:.0f}",
@@ -92,6 +95,11 @@ def _cells(p: Status, rates: Sequence[float], loads: Sequence[float]) -> dict[st
         "DIGEST": p["digest"] or "-",
         "MANIFEST": f"{manifest['path']}:{manifest['line']}" if manifest and manifest["path"] else "-",
     }
+
+
+def _age(seconds: float) -> str:
+    """What is younger than a report can be is as fresh as anybody knows."""
+    return "now" if seconds < FRESH_S else f"{duration(seconds)} ago"
 
 
 def _name(p: Status) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from collectors.contract import DeviceReport, Report, StateDir, read_json
-from reconciler.cli.text import table
+from reconciler.cli.text import columns, table
 from reconciler.model import Desired
 
 if TYPE_CHECKING:
@@ -57,7 +57,15 @@ def as_text(found: Mapping[str, Wire | None]) -> str:
             )
             for request in wire.requests
         ]
-        parts.append("\n".join([f"{name}:", table(HEADER, rows), *map(_sentence, wire.links)]))
+        parts.append(
+            "\n".join(
+                [
+                    f"{name}:",
+                    table(HEADER, rows, fit=columns(), elastic=len(HEADER) - 1),
+                    *map(_sentence, wire.links),
+                ]
+            )
+        )
     return "\n\n".join(parts)
 
 

@@ -27,6 +27,10 @@ class GitRefusedError(GitError):
     """git ran, and could not do it."""
 
 
+class GitClosedError(GitError):
+    """It was ended, or not begun, because nobody waits for its answer any more."""
+
+
 class Git:
     """git on the repository at `directory`; `config` is a file written here and read as the user's own.
 
@@ -78,7 +82,7 @@ class Git:
             environ |= {f"GIT_CONFIG_KEY_{i}": key, f"GIT_CONFIG_VALUE_{i}": value}
         environ["GIT_CONFIG_COUNT"] = str(len(given or {}))
         if self._closed.is_set():
-            raise GitError(f"cannot {to}: ending")
+            raise GitClosedError(f"cannot {to}: ending")
         try:
             child = subprocess.Popen(
                 ["git", *arguments],
@@ -105,6 +109,8 @@ class Git:
                 self._child = None
         if child.returncode:
             kind = GitRefusedError if child.returncode > 0 else GitError
+            if self._closed.is_set():
+                kind = GitClosedError
             raise kind(f"cannot {to}: {_last_words(complaint) or f'git ended with {child.returncode}'}")
         return output or b""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler.desired import DirectoryReader
 from reconciler.desired.tree import signature_of
-from reconciler.gitsource.commands import Git, GitError
+from reconciler.gitsource.commands import Git, GitClosedError, GitError
 from reconciler.model import Desired
 
 logger = logging.getLogger("daq.git")
@@ -74,6 +74,8 @@ class WorkTreeReader:
                     deadline_s=STATUS_S,
                 )
                 self._found = head, bool(changed)
+            except GitClosedError:
+                return
             except GitError as error:
                 logger.warning("%s", error)
                 self._found = None, None
