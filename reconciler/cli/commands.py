@@ -123,7 +123,9 @@ def program() -> Any:
         context_settings=HELP,
     )
     app.callback()(_options)
-    return typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
+    group.commands = dict.fromkeys(COMMANDS)  # what it looks for a name that is nearly right
+    return group
 
 
 def _show(version: bool) -> None:

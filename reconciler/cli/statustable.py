@@ -21,6 +21,12 @@ WIDE = ("TYPE", "BUFFER", "COVERS", "DROPPED", "PID", "CPU %", "MEM MB", "UPTIME
 LIVE = ("HEALTH", "NAME", "STATUS", "REASON", "DEVICES", "QUEUED", "POINTS/S", "CPU %")
 """What moves; --watch shows it instead."""
 
+WAITS_FOR_A_LOOP = ("New", "NotRunning", "BackOff", "DigestChanged")
+UNLED: Mapping[Language, str] = {
+    "en": "nothing is started while no loop runs: daq run, or once: daq apply",
+    "zh": "控制循环未运行，不会启动任何进程：请运行 daq run，或执行一次 daq apply",
+}
+
 Course = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """By name: the last points a second and the last CPU percents, oldest first."""
 
@@ -58,7 +64,10 @@ def remarks(processes: Sequence[Status], document: Mapping[str, Any], language: 
     lines = []
     if document["source"]["error"]:
         lines.append(document["source"]["error"])
+    unled = document["reconciler"]["pid"] is None
     for p in processes:
+        if unled and _reason(p) in WAITS_FOR_A_LOOP:
+            continue
         found = [c for c in p["conditions"] if c["type"] not in USUAL]
         if p["health"] in ("down", "degraded"):
             found += [c for c in p["conditions"] if c["type"] in USUAL and c["status"] != "True"]
@@ -66,6 +75,8 @@ def remarks(processes: Sequence[Status], document: Mapping[str, Any], language: 
             lines.append(f"{_name(p)}: {message} ({reason})")
             if todo := explain(reason, language).todo:
                 lines.append(f"  {todo}")
+    if unled and any(_reason(p) in WAITS_FOR_A_LOOP for p in processes):
+        lines.append(UNLED[language])
     return lines
 
 

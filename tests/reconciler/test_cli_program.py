@@ -74,5 +74,9 @@ def test_the_tab_key_completes_commands_and_names_of_collectors(tmp_path: Path) 
     assert complete("daq restart ", 2) == ["press-1", "oven"]
 
 
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:
+    assert "Did you mean 'status'" in daq("statu").stderr
+
+
 def test_the_version_is_told() -> None:
     assert daq("--version").stdout == f"daq {__version__}\n"
