@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from reconciler.model import (
@@ -23,7 +24,7 @@ from reconciler.model import (
 EXEC_READY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """All that is known of one name.
 
@@ -47,17 +48,17 @@ class Case:
     wall: float
     passes_since: float
 
-    @property
+    @cached_property
     def instances(self) -> tuple[Instance, ...]:
         """Everything of that name that is alive."""
         return self.observed.instances.get(self.name, ())
 
-    @property
+    @cached_property
     def calm(self) -> tuple[Instance, ...]:
         """The instances that nobody asked to stop."""
         return tuple(i for i in self.instances if i.stopping is None)
 
-    @property
+    @cached_property
     def right(self) -> Instance | None:
         """The one to keep: of the wanted digest, led, the oldest."""
         fit = [i for i in self.calm if self.manifest and i.digest == self.manifest.digest and i.leader]

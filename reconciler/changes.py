@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from reconciler.model import Applied, Change, Desired, LiveFile, Manifest
@@ -36,6 +37,8 @@ def live_changes(applied: Applied | None, live: LiveFile) -> tuple[Change, ...]:
     if applied is None:
         return ()
     before = applied.live
+    if replace(live, buffer_share=before.buffer_share) == before:
+        return ()
     old_spec = {k: v for k, v in before.spec.items() if k != "sinks"}
     new_spec = {k: v for k, v in live.spec.items() if k != "sinks"}
     return (

@@ -162,7 +162,7 @@ def after_pass(histories: Mapping[str, History], plan: Plan, boot_id: str, now: 
         if name in collectors and past.digest is not None:
             known = History(removed_at=now, terminations=past.terminations)
         if name in kept or (known.removed_at is not None and now - known.removed_at < TOGETHER_S):
-            remembered[name] = replace(known, boot_id=boot_id)
+            remembered[name] = known if known.boot_id == boot_id else replace(known, boot_id=boot_id)
     return remembered
 
 

@@ -14,6 +14,7 @@ from reconciler.model import Holder, ProcessId
 from reconciler.processes import locks, pidfd, proctable
 from reconciler.processes.intents import Intents
 from reconciler.processes.members import Boot, Group, Key, group
+from reconciler.processes.proctable import Claim, Leader
 from reconciler.processes.runs import Run, follow_new
 from reconciler.processes.spawn import Born
 
@@ -60,11 +61,25 @@ class Following:
 
         Raises OSError.
         """
-        table = proctable.look(self._state)
+        leaders = self._living_leaders()
+        table = proctable.look(self._state, leaders)
         groups = self._groups(table)
         if self.runs.keys() - groups.keys():
-            groups = self._groups(proctable.look(self._state, table)) | groups
+            groups = self._groups(proctable.look(self._state, leaders, table)) | groups
         return groups
+
+    def _living_leaders(self) -> dict[int, Leader]:
+        """By pid, those that lead a session of their own and whose pidfd says that they live."""
+        held = {run.fd: run for run in self.runs.values() if run.fd is not None}
+        poll = select.poll()
+        for fd in held:
+            poll.register(fd, select.POLLIN)
+        dead = {fd for fd, _ in poll.poll(0)}
+        return {
+            run.leader.pid: Leader(Claim(run.key.name, run.key.instance, run.digest), run.leader.start_ticks)
+            for fd, run in held.items()
+            if fd not in dead and run.leader and run.leader.pid in run.sessions
+        }
 
     def _groups(self, table: proctable.Table) -> dict[Key, Group]:
         if table.problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from reconciler.model import ProcessId
@@ -50,10 +50,10 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
     claiming process merely visits (a person's shell) stays out of it. Raises OSError.
     """
     own = _own_processes(table)
-    stat = cache(proctable.stat)  # one answer for all of this look
+    see = cache(partial(_seen, table))  # one answer for all of this look
     owners: dict[int, tuple[Key, str]] = {}
     for session, (leader, key, digest) in led.items():
-        now = stat(session) if session in table.sessions else None
+        now = see(session) if session in table.sessions else None
         if now is None or now.start_ticks == leader.start_ticks:
             owners[session] = key, digest
     alive: dict[int, ProcessId] = {}
@@ -66,7 +66,7 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
             sessions.add(session)
 
     for pid, claim in table.claims.items():
-        seen = stat(pid)
+        seen = see(pid)
         if pid in own or seen is None:
             continue
         key = Key(claim.name, claim.instance or f"{pid}.{seen.start_ticks}")
@@ -83,13 +83,29 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
     groups = {}
     for key, (digest, members, sessions) in found.items():
         for pid in members - alive.keys():
-            seen = stat(pid)
-            if seen and not (seen.zombie and pidfd.is_dead_pid(pid)):
+            seen = see(pid)
+            if seen and seen.living:
                 alive[pid] = boot.process(pid, seen.start_ticks)
         living = tuple(alive[p] for p in sorted(members) if p in alive)
         if living:
             groups[key] = Group(digest, living, frozenset(sessions))
     return groups
+
+
+class _Seen(NamedTuple):
+    session: int
+    start_ticks: int
+    living: bool
+
+
+def _seen(table: Table, pid: int) -> _Seen | None:
+    leader = table.leaders.get(pid)
+    if leader:
+        return _Seen(pid, leader.start_ticks, living=True)
+    stat = proctable.stat(pid)
+    if stat is None:
+        return None
+    return _Seen(stat.session, stat.start_ticks, living=not (stat.zombie and pidfd.is_dead_pid(pid)))
 
 
 def _agrees(claim: Claim | None, key: Key) -> bool:

@@ -48,6 +48,7 @@ class Run:
     usage: Usage = field(default_factory=Usage)
     _watched: int | None = None
     """pidfd of a member that is watched in place of a dead leader."""
+    _instance: Instance | None = None
 
     @property
     def leader_alive(self) -> bool:
@@ -83,8 +84,8 @@ class Run:
             self.fd = None
 
     def instance(self) -> Instance:
-        """The run as the planner sees it."""
-        return Instance(
+        """The run as the planner sees it; the same object for as long as nothing about it changes."""
+        now = Instance(
             name=self.key.name,
             instance=self.key.instance,
             digest=self.digest,
@@ -98,6 +99,9 @@ class Run:
             cpu_percent=self.usage.cpu_percent,
             memory_bytes=self.usage.memory_bytes,
         )
+        if now != self._instance:
+            self._instance = now
+        return self._instance or now
 
     def _unwatch(self) -> None:
         if self._watched is not None:
