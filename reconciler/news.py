@@ -87,6 +87,8 @@ def of_passes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[N
 
 
 def _of_name(before: Status, after: Status) -> Iterator[News]:
+    if before and all(after[key] is before.get(key) for key in ("conditions", "devices", "pid")):
+        return
     name = after["name"]
     was, now = _holding(before), _holding(after)
     for kind, (begun, over) in TOLD.items():

@@ -85,7 +85,11 @@ class Publisher:
         A file that cannot be written is logged and tried again at the next pass: the truth in memory stands.
         """
         processes = document["processes"]
-        lasting = {s["name"]: _lasting(s) for s in processes}
+        before, known = {s["name"]: s for s in self.snapshot.processes}, self.snapshot.lasting
+        lasting = {
+            s["name"]: known[s["name"]] if _holds_the_same(before.get(s["name"]), s) else _lasting(s)
+            for s in processes
+        }
         self.snapshot = Snapshot(self.snapshot.number + 1, document, lasting, plan, desired, histories)
         for wake in self.listeners:
             wake()
@@ -115,7 +119,7 @@ class Publisher:
 
     def _write(self, key: str, path: Any, value: Mapping[str, Any], lasting: object, now: float) -> None:
         before, at = self._written.get(key, (None, float("-inf")))
-        if before == lasting and now - at < REFRESH_S:
+        if (before is lasting or before == lasting) and now - at < REFRESH_S:
             return
         try:
             write_json(path, value)
@@ -135,6 +139,11 @@ def last_published(state: StateDir) -> Mapping[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("cannot read the last status, passed over: %s", error)
         return {}
+
+
+def _holds_the_same(before: Status | None, after: Status) -> bool:
+    """Whether all values but counters are the very same objects: then nobody need look at them."""
+    return before is not None and all(v is before[k] or k in COUNTERS for k, v in after.items())
 
 
 def _lasting(status: Status) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def process_status(
     `previous` the status of the pass before.
     """
     manifest, wanted = step.manifest, desired.manifests.get(step.name)
-    instance = _shown(observed.instances.get(step.name, ()), step)
+    instance = shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
     subject = Subject(step, manifest, instance, report, desired, observed, history, now, pause)
     is_ready = ready(subject).holds
@@ -73,7 +73,7 @@ def process_status(
         "cpu_percent": round(instance.cpu_percent, 2) if instance else 0.0,
         "memory_mb": round(instance.memory_bytes / MIB, 2) if instance else 0.0,
         "start_time": instance.started_at if instance else None,
-        "uptime_s": round(max(0.0, now - instance.started), 3) if instance else None,
+        "uptime_s": uptime_s(instance, now),
         "restart_count": history.restart_count,
         "last_error": None if is_ready else history.last_error,
         "desired_state": "running" if wanted and wanted.running else "stopped",
@@ -169,11 +169,16 @@ def terminations(history: History) -> list[dict[str, Any]]:
     ]
 
 
-def _shown(instances: Sequence[Instance], step: Step) -> Instance | None:
-    """The one that matters: not stopping before stopping, the wanted digest before others."""
+def shown(instances: Sequence[Instance], step: Step) -> Instance | None:
+    """The instance that matters: not stopping before stopping, the wanted digest before others."""
     return min(
         instances, key=lambda i: (i.stopping is not None, i.digest != step.digest, i.started), default=None
     )
+
+
+def uptime_s(instance: Instance | None, now: float) -> float | None:
+    """Seconds that it has run; `now` is monotonic."""
+    return round(max(0.0, now - instance.started), 3) if instance else None
 
 
 def _points(name: str, reports: Mapping[str, Report]) -> Iterator[Points]:

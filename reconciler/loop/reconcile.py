@@ -15,6 +15,7 @@ from typing import Any
 from collectors.contract import StateDir, monotonic
 from reconciler import __version__, restarts
 from reconciler.case import pause_in_force
+from reconciler.described import Described, describe
 from reconciler.events import EventLog
 from reconciler.fieldtypes import lock_types
 from reconciler.gitsource.remote import Remote
@@ -31,7 +32,7 @@ from reconciler.news import News, of_clock, of_end, of_passes, of_step
 from reconciler.plan import plan
 from reconciler.processes import Processes, open_state_dir
 from reconciler.publish import Publisher, last_published
-from reconciler.status import is_converged, process_status, status_document, summary
+from reconciler.status import is_converged, status_document, summary
 from reconciler.turns import at_once, in_turn
 
 logger = logging.getLogger("daq.reconcile")
@@ -70,6 +71,7 @@ class Reconciler:
         self._statuses: dict[str, Mapping[str, Any]] = {
             s["name"]: s for s in self._before.get("processes", ())
         }
+        self._described: dict[str, Described] = {}
         self._field_types: dict[tuple[str, str], Mapping[str, str]] = {}
         self._news: list[News] = []
         self._turns_pending = self._pruned = self._force = False
@@ -157,8 +159,8 @@ class Reconciler:
     def describe(self, look: Look) -> Mapping[str, Any]:
         """The document of status.json for a look."""
         wall = time.time()
-        statuses = [
-            process_status(
+        self._described = {
+            step.name: describe(
                 step,
                 look.desired,
                 look.observed,
@@ -167,11 +169,13 @@ class Reconciler:
                 now=look.now,
                 wall=wall,
                 pause=pause_in_force(self.overrides.pauses.get(step.name), wall),
+                before=self._described.get(step.name),
                 previous=self._statuses.get(step.name),
             )
             for step in look.plan.steps
-        ]
-        self._statuses = {s["name"]: s for s in statuses}
+        }
+        self._statuses = {name: described.status for name, described in self._described.items()}
+        statuses = list(self._statuses.values())
         converged = is_converged(look.plan.steps, statuses, look.desired)
         return status_document(
             statuses,
@@ -232,11 +236,10 @@ class Reconciler:
         """Names with a live process at the last look."""
         return {n for n, found in self._look.observed.instances.items() if found} if self._look else set()
 
-    @property
-    def has_news(self) -> bool:
-        """Whether a child reports anything but counters since the last look."""
+    def has_news(self, files: Collection[str] = ()) -> bool:
+        """Whether a child reports anything but counters since the last look, in any of `files` or, without, at all."""
         seen = self._look.observed.reports if self._look else {}
-        reports = self.processes.reports()
+        reports = self.processes.reports(files)
         return any(name not in seen or seen[name].news != report.news for name, report in reports.items())
 
     @property

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Loop:
         events.add_signal_handler(signal.SIGHUP, self._hang_up)
         events.add_reader(reconciler.processes.fileno(), self._wake.set)
         hints = [
-            events.create_task(watch(reconciler.reader.watched, self._wake.set)),
+            events.create_task(watch(reconciler.reader.watched, lambda _: self._wake.set())),
             events.create_task(
                 watch(reconciler.state.root / "reports", self._read_reports, calm_s=REPORT_CALM_S)
             ),
@@ -146,8 +146,8 @@ class Loop:
             self._say("stopping all collectors and senders")
         self._wake.set()
 
-    def _read_reports(self) -> None:
-        if self._reconciler.has_news:
+    def _read_reports(self, files: Collection[str]) -> None:
+        if self._reconciler.has_news(files):
             self._wake.set()
 
     def _hang_up(self) -> None:

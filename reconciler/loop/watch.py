@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from watchfiles import awatch
@@ -18,8 +18,9 @@ RELOOK_S = 2.0
 logger = logging.getLogger("daq.watch")
 
 
-async def watch(path: Path, changed: Callable[[], None], *, calm_s: float = 0.0) -> None:
-    """Call `changed` at every change below `path`, until cancelled; at most once in `calm_s`.
+async def watch(path: Path, changed: Callable[[Collection[str]], None], *, calm_s: float = 0.0) -> None:
+    """Call `changed` at every change below `path`, until cancelled; at most once in `calm_s`. It is given the paths
+    that changed, none where anything may have.
 
     `path` may be missing, a link, swapped or recreated: it is looked at every 2 s.
     """
@@ -28,7 +29,7 @@ async def watch(path: Path, changed: Callable[[], None], *, calm_s: float = 0.0)
         if identity is None:
             await asyncio.sleep(RELOOK_S)
             if _identity(path) is not None:
-                changed()
+                changed(())
             continue
         try:
             async for changes in awatch(
@@ -39,10 +40,10 @@ async def watch(path: Path, changed: Callable[[], None], *, calm_s: float = 0.0)
                 yield_on_timeout=True,
             ):
                 if changes:
-                    changed()
+                    changed({file for _, file in changes})
                     await asyncio.sleep(calm_s)
                 if _identity(path) != identity:
-                    changed()
+                    changed(())
                     break
         except (OSError, RuntimeError) as error:
             logger.warning("cannot watch %s, looking at it by the clock only: %s", path, error)

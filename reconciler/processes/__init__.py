@@ -129,9 +129,9 @@ class Processes:
         """What that digest of `name` was given; None where the files are gone."""
         return self._files.applied(name, digest)
 
-    def reports(self) -> Mapping[str, Report]:
-        """The newest report of each name."""
-        return self._files.reports()
+    def reports(self, files: Collection[str] = ()) -> Mapping[str, Report]:
+        """The newest report of each name; with `files` only of those."""
+        return self._files.reports(files)
 
     def fingerprint(self, spec: SpecFile) -> str:
         """Changes when a variable or file that `spec` refers to does."""

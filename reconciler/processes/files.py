@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -90,20 +90,25 @@ class ChildFiles:
         live = self._lives.get(self._path(self._state.live, name))
         return Applied(spec, live or LiveFile()) if spec else None
 
-    def reports(self) -> dict[str, Report]:
-        """The newest report of each name; one that speaks of another name is passed over."""
-        directory = self._state.root / "reports"
+    def reports(self, files: Collection[str] = ()) -> dict[str, Report]:
+        """The newest report of each name, of `files` or all; one that speaks of another name is passed over."""
         found: dict[str, Report] = {}
-        try:
-            paths = [os.fspath(path) for path in directory.glob("[!.]*.json")]
-        except OSError as error:
-            logger.warning("cannot read %s now: %s", directory, error)
-            paths = self._reports.paths()
-        for path in paths:
-            report = self._reports.get(path)
-            if report and path.endswith(f"/{report.name}.json"):
+        for path in files or self._report_files():
+            directory, _, file = path.rpartition("/")
+            report = self._reports.get(path) if file[:1] != "." and file.endswith(".json") else None
+            if report and path == f"{directory}/{report.name}.json":
                 found[report.name] = report
         return found
+
+    def _report_files(self) -> list[str]:
+        directory = f"{self._state.root}/reports"
+        try:
+            return [f"{directory}/{file}" for file in os.listdir(directory)]  # noqa: PTH208  (hot path)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            logger.warning("cannot read %s now: %s", directory, error)
+            return self._reports.paths()
 
     def log_size(self, name: str) -> int:
         """Bytes in the log of that name."""

@@ -99,9 +99,9 @@ class Run:
             cpu_percent=self.usage.cpu_percent,
             memory_bytes=self.usage.memory_bytes,
         )
-        if now != self._instance:
+        if self._instance is None or self._instance != now:
             self._instance = now
-        return self._instance or now
+        return self._instance
 
     def _unwatch(self) -> None:
         if self._watched is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +146,11 @@ def test_a_recycled_pid_is_never_signalled(plant: Plant) -> None:
         run.leader.boot_id, run.leader.pid_namespace, run.leader.pid, run.leader.start_ticks - 1
     )
     run.leader, run.members = stranger, (stranger,)
+    with subprocess.Popen(["true"]) as dead:  # what held the one before it says that it is dead
+        held = os.pidfd_open(dead.pid)
+    assert run.fd is not None
+    os.dup2(held, run.fd, inheritable=False)
+    os.close(held)
     ask(plant, instance)
     assert alive(stranger.pid)
 
