@@ -22,8 +22,9 @@ from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.source import reader_of
 from reconciler.loop.clock import Clock
 from reconciler.loop.control import lock_when_free
+from reconciler.loop.expectation import Expectation
 from reconciler.loop.outboxes import Outboxes
-from reconciler.loop.outcome import Look, headline, is_settled, moved, outcome
+from reconciler.loop.outcome import Look, headline, is_settled, outcome
 from reconciler.loop.overrides import Overrides
 from reconciler.loop.perform import Performer
 from reconciler.loop.records import Records
@@ -75,8 +76,7 @@ class Reconciler:
         self._field_types: dict[tuple[str, str], Mapping[str, str]] = {}
         self._news: list[News] = []
         self._turns_pending = self._pruned = self._force = False
-        self._expected_plan: str | None = None
-        self._moved: tuple[str, ...] = ()
+        self._expected = Expectation()
 
     @classmethod
     @contextmanager
@@ -197,7 +197,7 @@ class Reconciler:
         self._records.save(look.histories, durable=False)  # before acts: a crash must not tell ends twice
         bounds = at_once(self.processes.warmth, os.cpu_count() or 1)
         steps = in_turn(look.plan, look.observed, look.histories, look.now, bounds)
-        if not self._as_expected(look):
+        if not self._expected.allows(look):
             steps = ()
         self._turns_pending = len(steps) < len(look.plan.acting)
         histories = dict(look.histories)
@@ -263,7 +263,9 @@ class Reconciler:
     @property
     def settled(self) -> bool:
         """Whether further passes would wait for people or devices only: converged, or all that is possible done."""
-        return bool(self._moved) or (self._look is not None and is_settled(self._look, self.document))
+        return bool(self._expected.moved) or (
+            self._look is not None and is_settled(self._look, self.document)
+        )
 
     def begin(self, *, force: bool, plan_id: str | None) -> None:
         """Begin to collect what passes do, until :meth:`outcome`; with `force` past the prune guard. With
@@ -271,26 +273,14 @@ class Reconciler:
         """
         self._performer.done = []
         self._force = force
-        self._expected_plan, self._moved = plan_id, ()
+        self._expected = Expectation(plan_id)
         self.reader.refresh(force=force)
-
-    def _as_expected(self, look: Look) -> bool:
-        if self._expected_plan is None:
-            return True
-        if look.desired.look_at is not None:
-            return False
-        if look.plan.id == self._expected_plan:
-            self._expected_plan = None
-            return True
-        self._moved = moved(self._expected_plan, look.plan)
-        self._expected_plan = None
-        return False
 
     def outcome(self) -> Mapping[str, Any]:
         """What was done since :meth:`begin`, and what stands in the way."""
         self._force = False
         assert self._look is not None
-        return outcome(self._look, self.document, self._performer.done, self._moved)
+        return outcome(self._look, self.document, self._performer.done, self._expected.moved)
 
     # --- what people asked for ----------------------------------------------------------------------------------
 

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from collectors.contract import BufferReport, DeviceReport, Trouble
+from reconciler.described import Described, describe
 from reconciler.model import Desired, History, ManifestError, Observed, Points, Report, Termination
 from reconciler.plan import plan
 from reconciler.status import is_converged, process_status, summary, terminations
@@ -124,3 +127,35 @@ def test_since_survives_passes(alive: bool) -> None:
 def test_a_first_cycle_is_awaited_before_ready() -> None:
     status, whole = shown(desired(PRESS), report(ONE, cycled=False, held=Trouble("X", "m", 1.0)), alive=True)
     assert (status["health"], whole) == ("down", False)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.booleans(), st.booleans(), st.floats(0, 100)), min_size=2, max_size=8
+    )
+)
+def test_what_is_described_after_another_pass_is_what_would_be_described_anew(
+    passes: list[tuple[bool, bool, bool, float]],
+) -> None:
+    want = desired(PRESS)
+    told: Described | None = None
+    now = NOW
+    for alive, sending, connected, later in passes:
+        now += later
+        devices = (DeviceReport("a", "h:502/1", connected=connected),)
+        seen = Observed(
+            BOOT,
+            instances={**({"press": (ONE,)} if alive else {}), **({"plant": (SENDER,)} if sending else {})},
+            reports={"press": report(ONE, devices=devices)},
+        )
+        (step,) = [
+            s
+            for s in plan(want, seen, {}, now, wall=WALL, node=NODE, passes_since=LONG_AGO).steps
+            if s.name == "press"
+        ]
+        previous = told.status if told else None
+        anew = process_status(
+            step, want, seen, History(BOOT), node=NODE, now=now, wall=WALL, previous=previous
+        )
+        told = describe(step, want, seen, History(BOOT), node=NODE, now=now, wall=WALL, before=told)
+        assert told.status == anew
