@@ -28,7 +28,7 @@ VALUES: dict[str, Value] = {
     "least": -(2**63),
     "yes": True,
     "no": False,
-    "s": 'a "b", c\\ = 压机',
+    "s": 'a "b", c\\ = 压机\n\\n',
     "empty": "",
     "with, comma = and space": 1,
 }
