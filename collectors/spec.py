@@ -109,7 +109,8 @@ class _Reading:
         if found := _CONTROL.search(str(name)):
             self.problem(
                 path,
-                f"{str(name)!r} cannot be stored: a name or label holds no control character; leave out {found[0]!r}",
+                f"{str(name)!r} cannot be stored: a name or label holds no control character; leave out"
+                f" {found[0]!r}",
             )
 
     def devices(self) -> tuple[Device, ...]:

@@ -53,6 +53,17 @@ def test_influxd_gives_back_every_value_with_its_type_and_nanosecond(state: Stat
     assert stored == {k: names[type(v)] for k, v in VALUES.items()}
 
 
+def test_a_newline_in_a_string_costs_victoria_metrics_no_other_field(
+    state: StateDir, victoria: Victoria
+) -> None:
+    spec = sink(type="influxdb", url=victoria.url, bucket="b", org="o")
+    with Outbox(state, "c") as outbox:
+        text = line("newline", TAGS, {"s": "one\ntwo", "n": 5}, NOW)
+        outbox.append(text.encode(), 2, ("plant",))
+        send_until(spec, state, lambda: settled(state, "c", "plant"), "delivery")
+    wait_until(lambda: victoria.export('{__name__="newline_n"}'), "the number beside the text")
+
+
 def test_victoria_metrics_gives_back_equal_numbers_at_milliseconds(
     state: StateDir, victoria: Victoria
 ) -> None:
