@@ -30,6 +30,7 @@ class Buffer:
         self._batch = batch
         self._live = live
         self._fills = Rate(FILLS_OVER_S)
+        self._fills.of(outbox.stored_bytes)  # the rate counts from here, not from the first report
         self._dropping: Trouble | None = None
         self._rebuilding: asyncio.Task[None] | None = None
         self._said: str | None = None

@@ -5,9 +5,12 @@
 The text is what InfluxDB 1.x, 2.x and VictoriaMetrics all read the same way. Where their rules for
 backslashes differ, or no escape exists, a character is replaced: in measurements, tag keys and values and
 field keys a control character becomes a space, and a backslash before a delimiter, a double quote, another
-backslash or at the end becomes a slash; a measurement's leading ``#`` (a comment) becomes ``_``. In
-string values line breaks become spaces. So one line of text is always one line of the protocol.
+backslash or at the end becomes a slash; a measurement's leading ``#`` (a comment) becomes ``_``.
 Everything else comes back from :func:`parse` as it went in.
+
+InfluxDB takes a newline in a string as it is. Here it is written as a backslash and an n, so that one line of
+text is always one line of the protocol: a backslash of the string itself is doubled, so nothing else looks so.
+:func:`with_newlines` writes it as InfluxDB reads it.
 
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/
 """
@@ -24,14 +27,16 @@ Value = bool | int | float | str
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _AMBIGUOUS_BACKSLASH = re.compile(r'\\(?=[\\,= "]|\Z)')
-_LINE_BREAK = re.compile(r"[\r\n]")
 
 _UNESCAPED_SPACE = re.compile(r"(?<!\\) ")
 _UNESCAPED_COMMA = re.compile(r"(?<!\\),")
 _UNESCAPED_EQUALS = re.compile(r"(?<!\\)=")
 _FIELD = re.compile(r'((?:[^\\,=]|\\.)+)=("(?:[^"\\]|\\.)*"|[^",]+)(?:,|\Z)', re.DOTALL)
 _ESCAPED = re.compile(r"\\([,= ])")
-_ESCAPED_IN_STRING = re.compile(r'\\(["\\])')
+_ESCAPED_IN_STRING = re.compile(r'\\(["\\n])')
+_STRING = re.compile(rb'(?<!\\)="(?:[^"\\]|\\.)*"')
+_SERIES = re.compile(rb"(?:[^\\ ]|\\.)* ")
+_NEWLINE = re.compile(rb"(\\\\)|\\n")
 
 
 def series_key(measurement: str, tags: Mapping[str, str]) -> str:
@@ -64,7 +69,7 @@ def field_value(value: Value) -> str:
         if not isfinite(value):
             raise ValueError(f"cannot store {value}: not a number")
         return repr(value)
-    text = _LINE_BREAK.sub(" ", value).replace("\\", "\\\\").replace('"', '\\"')
+    text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
 
 
@@ -102,6 +107,11 @@ def parse(line: str) -> tuple[str, Mapping[str, str], dict[str, Value], int]:
         raise ValueError(f"cannot read as line protocol: {line[:200]!r}") from None
 
 
+def with_newlines(body: bytes) -> bytes:
+    """Lines made with the above, as InfluxDB reads them: newlines in strings are themselves."""
+    return b"\n".join(map(_with_newlines, body.split(b"\n"))) if b"\\n" in body else body
+
+
 _FORMS: dict[type[Value], str] = {bool: "%s", int: "%di", float: "%r", str: "%s"}
 _TEXTS: dict[type[Value], Callable[[Any], str]] = {
     bool: {False: "false", True: "true"}.__getitem__,
@@ -122,6 +132,18 @@ def _key(what: str, text: str) -> str:
 def _escape(text: str) -> str:
     clean = _AMBIGUOUS_BACKSLASH.sub("/", _CONTROL.sub(" ", text))
     return clean.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ")
+
+
+def _with_newlines(line: bytes) -> bytes:
+    """A name may hold a backslash and an n: only strings, behind the series, are looked at."""
+    series = _SERIES.match(line)
+    if b"\\n" not in line or series is None:
+        return line
+    return series[0] + _STRING.sub(_newlines, line[series.end() :])
+
+
+def _newlines(string: re.Match[bytes]) -> bytes:
+    return _NEWLINE.sub(lambda found: found[1] or b"\n", string[0])
 
 
 @lru_cache(maxsize=4096)
@@ -147,7 +169,7 @@ def _fields(text: str) -> dict[str, Value]:
 
 def _value(text: str) -> Value:
     if text[:1] == '"':
-        return _ESCAPED_IN_STRING.sub(r"\1", text[1:-1])
+        return _ESCAPED_IN_STRING.sub(lambda m: "\n" if m[1] == "n" else m[1], text[1:-1])
     if text[-1:] == "i":
         return int(text[:-1])
     if text in ("true", "false"):

@@ -83,7 +83,7 @@ class Sender:
             reporting = together.create_task(self._report())
             await self._send(together)
             reporting.cancel()
-        self._reporter.write_if_due()
+        self._write_report()
 
     def close(self) -> None:
         """Release the databases."""
@@ -171,12 +171,16 @@ class Sender:
 
     async def _report(self) -> None:
         while True:
-            try:
-                self._reporter.write_if_due()
-            except OSError as error:
-                self._log.error("cannot write the report: %s", error)
+            self._write_report()
             await _pause(self._news, REPORT_EVERY_S)
             self._news.clear()
+
+    def _write_report(self) -> None:
+        """A disk that takes no report is no reason to end, nor to end with an error."""
+        try:
+            self._reporter.write_if_due()
+        except OSError as error:
+            self._log.error("cannot write the report: %s", error)
 
 
 def _settled(batch: Batch, refused: Sequence[Letter]) -> dict[str, Settled]:

@@ -5,6 +5,7 @@ Both come from one reading, so a spec without problems is one that runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,8 @@ from collectors.session import SessionFile
 from collectors.tags import Context, TagError, parse_named_tag, parse_tag
 
 Path = tuple[str | int, ...]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 RESERVED_LABELS = {"collector", "device", "tag"}
 RESERVED_FIELDS = {"time"}
@@ -96,9 +99,19 @@ class _Reading:
         self.types: dict[str, tuple[str, str]] = {}
         self.shared: dict[Hashable, list[tuple[Path, Tag]]] = {}
         self.ports: dict[tuple[str, int], Device] = {}
+        self.check_name(("measurement",), spec.get("measurement", name))
 
     def problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
+
+    def check_name(self, path: Path, name: object) -> None:
+        """What line protocol cannot hold in names and labels."""
+        if found := _CONTROL.search(str(name)):
+            self.problem(
+                path,
+                f"{str(name)!r} cannot be stored: a name or label holds no control character; leave out"
+                f" {found[0]!r}",
+            )
 
     def devices(self) -> tuple[Device, ...]:
         defaults = self.spec.get("deviceDefaults", {})
@@ -110,6 +123,7 @@ class _Reading:
             if name in names:
                 self.problem((*path, "name"), f"there is already a device named {name}")
             names.add(name)
+            self.check_name((*path, "name"), name)
             options = {**self.protocol.DEFAULTS, **defaults, **written}
             options["labels"] = {**defaults.get("labels", {}), **written.get("labels", {})}
             if device := self.device(path, name, options):
@@ -126,6 +140,9 @@ class _Reading:
             self.problem(
                 (*path, "labels", label), f"{label} is set by the collector itself; use another label"
             )
+        for label, text in options["labels"].items():
+            self.check_name((*path, "labels", label), label)
+            self.check_name((*path, "labels", label), text)
         where = "url" if isinstance(self.protocol, SessionFile) else "host"
         if where not in options:
             self.problem(path, f"a {where} is required, here or in deviceDefaults")
@@ -208,4 +225,5 @@ class _Reading:
                     self.problem((*path, "name"), message)
                 if name in RESERVED_FIELDS:
                     self.problem((*path, "name"), f"InfluxDB keeps the name {name} for itself; use another")
+                self.check_name((*path, "name"), name)
                 owner[name] = tag.name

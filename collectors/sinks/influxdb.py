@@ -23,10 +23,11 @@ from urllib.parse import urlencode
 import urllib3
 
 from collectors.contract import SpecFile, StateDir
+from collectors.lines import with_newlines
 from collectors.secret import Secret, SecretError
 from collectors.sinks import Result, SinkError
 from collectors.sinks.influxdb_count import Counter, StatusError
-from collectors.sinks.influxdb_http import connections, credentials, timeout_s, verifies
+from collectors.sinks.influxdb_http import connections, credentials, is_influxdb, timeout_s, verifies
 
 Post = Callable[[bytes], Result]
 """Send one body; raises SinkError, or urllib3's HTTPError where there was no answer."""
@@ -61,12 +62,15 @@ class InfluxSink:
         source = spec.get("token") or spec.get("password")
         self._secret = Secret(source, directory) if source else None
         self._post: Post | None = None
+        self._takes_newlines: bool | None = None
 
     def write(self, body: bytes) -> Result:
         """Post the lines. Raises SinkError, its message free of the secret."""
-        if self._spec.get("gzip", True):
-            body = gzip.compress(body, 1)
         with self._telling():
+            if b"\\n" in body and self._reads_newlines():
+                body = with_newlines(body)
+            if self._spec.get("gzip", True):
+                body = gzip.compress(body, 1)
             if self._post is None:
                 self._post = self._connect(self._spec, self._read_secret())
             post = self._post
@@ -100,6 +104,11 @@ class InfluxSink:
 
     def _counter(self) -> Counter:
         return Counter(self._spec, self._read_secret(), self._api)
+
+    def _reads_newlines(self) -> bool:
+        if self._takes_newlines is None:
+            self._takes_newlines = is_influxdb(self._spec)
+        return bool(self._takes_newlines)
 
     def _read_secret(self) -> str:
         return self._secret.read() if self._secret else ""

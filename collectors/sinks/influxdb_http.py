@@ -40,3 +40,13 @@ def credentials(spec: Mapping[str, Any], secret: str) -> dict[str, str]:
     if spec.get("username"):
         return dict(urllib3.make_headers(basic_auth=f"{spec['username']}:{secret}"))
     return {"Authorization": f"Token {secret}"} if secret and spec.get("token") else {}
+
+
+def is_influxdb(spec: Mapping[str, Any]) -> bool | None:
+    """Whether it is InfluxDB itself, by the ``X-Influxdb-Build`` of its ``/ping``; None where that fails.
+
+    Its relatives need not take a newline in a string: VictoriaMetrics answers 204 and loses the whole line.
+    Raises urllib3's HTTPError.
+    """
+    answer = connections(spec, 1).request("GET", f"{spec['url'].rstrip('/')}/ping", redirect=False)
+    return "X-Influxdb-Build" in answer.headers if answer.status < 300 else None

@@ -77,7 +77,7 @@ class SqliteSink:
     def write(self, body: bytes) -> Result:
         """Store the lines in one transaction, synced. Raises SinkError."""
         try:
-            rows = [row for line in body.decode().splitlines() for row in _rows(line)]
+            rows = [row for line in body.decode().split("\n") for row in _rows(line)]
         except ValueError as error:
             raise SinkError("malformed", "Malformed", str(error)) from None
         try:

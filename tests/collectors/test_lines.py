@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.lines import Value, field_key, field_value, parse, series_key
+from collectors.lines import Value, field_key, field_value, parse, series_key, with_newlines
 
 anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 names = anything.filter(lambda s: not re.search(r"[\x00-\x1f\x7f]|\\[\\,= \"]|\\\Z", s))
@@ -14,7 +14,7 @@ values: st.SearchStrategy[Value] = st.one_of(
     st.booleans(),
     st.integers(-(2**63), 2**63 - 1),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")),
+    st.text(st.characters(exclude_categories=["Cs"])),
 )
 
 
@@ -43,7 +43,6 @@ def test_any_text_makes_one_line_that_can_be_read_back(
 ) -> None:
     made = line(m, {tag: label}, {name: text}, 7)
     assert "\n" not in made
-    assert "\r" not in made
     measurement, tags, fields, ts_ns = parse(made)
     assert (len(measurement), [len(k) for k in tags], [len(v) for v in tags.values()]) == (
         len(m),
@@ -52,7 +51,7 @@ def test_any_text_makes_one_line_that_can_be_read_back(
     )
     assert (len(next(iter(fields))), fields[next(iter(fields))], ts_ns) == (
         len(name),
-        re.sub(r"[\r\n]", " ", text),
+        text,
         7,
     )
 
@@ -71,6 +70,14 @@ def test_any_text_makes_one_line_that_can_be_read_back(
 )
 def test_what_has_no_escape_is_replaced_as_documented(given_text: str, stored: str) -> None:
     assert parse(line("m", {"t": given_text}, {"f": 1}, 0))[1] == {"t": stored}
+
+
+@given(anything, anything, anything, anything)
+def test_only_newlines_of_strings_are_written_as_themselves(m: str, label: str, name: str, text: str) -> None:
+    assert with_newlines(line(m, {"t": label}, {name: "a"}, 7).encode()).count(b"\n") == 0
+    body = line(m, {"t": label}, {name: text, "n": 5}, 7).encode()
+    assert with_newlines(body).count(b"\n") == text.count("\n")
+    assert with_newlines(body + b"\n" + body).split(b"\n") == 2 * with_newlines(body).split(b"\n")
 
 
 def test_a_measurement_never_starts_a_comment() -> None:

@@ -28,7 +28,7 @@ VALUES: dict[str, Value] = {
     "least": -(2**63),
     "yes": True,
     "no": False,
-    "s": 'a "b", c\\ = 压机',
+    "s": 'a "b", c\\ = 压机\n\\n',
     "empty": "",
     "with, comma = and space": 1,
 }
@@ -51,6 +51,17 @@ def test_influxd_gives_back_every_value_with_its_type_and_nanosecond(state: Stat
     stored = {r["fieldKey"]: r["fieldType"] for r in influx.query("SHOW FIELD KEYS", "faithful")}
     names = {bool: "boolean", int: "integer", float: "float", str: "string"}
     assert stored == {k: names[type(v)] for k, v in VALUES.items()}
+
+
+def test_a_newline_in_a_string_costs_victoria_metrics_no_other_field(
+    state: StateDir, victoria: Victoria
+) -> None:
+    spec = sink(type="influxdb", url=victoria.url, bucket="b", org="o")
+    with Outbox(state, "c") as outbox:
+        text = line("newline", TAGS, {"s": "one\ntwo", "n": 5}, NOW)
+        outbox.append(text.encode(), 2, ("plant",))
+        send_until(spec, state, lambda: settled(state, "c", "plant"), "delivery")
+    wait_until(lambda: victoria.export('{__name__="newline_n"}'), "the number beside the text")
 
 
 def test_victoria_metrics_gives_back_equal_numbers_at_milliseconds(

@@ -93,7 +93,9 @@ def test_the_sqlite3_program_reads_it_while_it_is_written(state: StateDir) -> No
     looks: list[int] = []
 
     def read() -> None:
-        while not over.is_set() or len(looks) < 5:
+        last = False
+        while not last:
+            last = over.is_set() and len(looks) >= 5
             said = subprocess.run(
                 [shell, state.database, "SELECT count(*) FROM samples"],
                 capture_output=True,
