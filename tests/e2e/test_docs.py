@@ -101,6 +101,8 @@ def test_its_commands_run(document: Path, plant: Plant) -> None:
             allowed = (0, 1) if command.startswith(MAY_SAY_1) else (0,)
             assert done.returncode in allowed, f"{command}\n{done.stdout}{done.stderr}"
             if command == "daq down":
+                assert plant.loop
+                plant.loop.wait(timeout=30)
                 plant.loop = None
                 run_demo(plant)
 
