@@ -61,7 +61,7 @@ storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each st
 	@DAQ_IDENTITY_S=$(STORM_S) $(BIN)/pytest tests/e2e/test_identity.py -s
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
-dist: .venv/test.stamp  ## wheel and sdist, the page inside
+dist: .venv/test.stamp .venv/page.stamp  ## wheel and sdist, the page inside
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
 	@ls dist
