@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CODE := reconciler collectors tests
 
-.PHONY: help run page test check cover bench storm screenshots dist bundle fmt lock clean
+.PHONY: help run page test check docs cover bench storm screenshots dist bundle fmt lock clean
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
 
@@ -33,12 +33,16 @@ page: .venv/page.stamp  ## build the live page, if its sources changed
 test: .venv/test.stamp page  ## every test
 	@$(BIN)/pytest -n 3 --dist worksteal
 
-check: .venv/test.stamp page  ## format, lint, types, import rules
+check: .venv/test.stamp page  ## format, lint, types, import rules, documents fresh
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/python reconciler/web/build.py npm run types
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m tests.documents --check
+
+docs: .venv/test.stamp  ## the documents that are made from tables
+	@$(BIN)/python -m tests.documents
 
 cover: .venv/test.stamp  ## lines that no test reaches in its own process (children are not counted)
 	@$(BIN)/coverage run -m pytest -m "not e2e"
@@ -57,7 +61,7 @@ storm: .venv/test.stamp  ## kill everything at any time: a reconciler at each st
 	@DAQ_IDENTITY_S=$(STORM_S) $(BIN)/pytest tests/e2e/test_identity.py -s
 
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' reconciler/__init__.py)
-dist: .venv/test.stamp  ## wheel and sdist, the page inside
+dist: .venv/test.stamp .venv/page.stamp  ## wheel and sdist, the page inside
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
 	@ls dist
