@@ -6,6 +6,7 @@ The nursery greets each connection with ``{"key": key()}`` and a pidfd of itself
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -63,12 +64,22 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def key() -> str:
-    """Names the installed code as it lies on disk now: interpreter, drivers, and our files by time and size."""
+    """Names the installed code as it lies on disk now: interpreter, versions of the drivers, contents of our files.
+
+    Raises OSError, where a file goes while it is read.
+    """
     seen = [sys.version, os.environ.get("LANG", "")]
     seen += sorted(entry.name for entry in os.scandir(sysconfig.get_path("purelib")))
     for directory, _, files in os.walk(_PACKAGE):
         for name in files:
             if name.endswith(".py"):
-                status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118  (at every start)
-                seen.append(f"{directory}/{name} {status.st_mtime_ns} {status.st_size}")
+                path = f"{directory}/{name}"
+                status = os.stat(path)  # noqa: PTH116  (at every start)
+                seen.append(f"{path} {_digest(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)}")
     return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _digest(path: str, *_unchanged: int) -> str:
+    """Of the contents; read again when a time or the size has changed, also one that was set back (ctime cannot be)."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -323,3 +323,15 @@ def test_one_that_cannot_warm_up_is_given_up_for_a_while(tmp_path: Path) -> None
         wait_until(given_up, "it to be given up")
         broken.processes.keep_warm()
         assert broken.processes.warmth == "cold"
+
+
+def test_code_is_named_by_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_PACKAGE", tmp_path)
+    file = tmp_path / "code.py"
+    file.write_text("a = 1")
+    before, status = wire.key(), file.stat()
+    file.touch()
+    assert wire.key() == before, "only its time is another"
+    file.write_text("a = 2")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert wire.key() != before, "its size and time are the same"
