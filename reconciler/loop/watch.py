@@ -35,7 +35,7 @@ async def watch(path: Path, changed: Callable[[Collection[str]], None], *, calm_
             async for changes in awatch(
                 _target(path),
                 watch_filter=None,
-                step=10,
+                step=50 if calm_s else 10,
                 rust_timeout=int(RELOOK_S * 1000),
                 yield_on_timeout=True,
             ):
