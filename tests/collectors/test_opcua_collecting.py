@@ -27,7 +27,7 @@ pytestmark = pytest.mark.e2e
 
 TRUTH = {
     "Int": 5, "Byte": 200, "Float": 1.5, "Double": 0.1, "Bool": True, "Text": "齿轮 a=b,c", "Local": "Öl",
-    "Dead": 10.0, "Lines": "two lines", "Since": "2026-01-02T03:04:05.678000+00:00",
+    "Dead": 10.0, "Lines": "two\nlines", "Since": "2026-01-02T03:04:05.678000+00:00",
     "Id": "09087e75-8e5e-499b-954f-f2a9603db28a",
 }  # fmt: skip
 COUNT = {"name": "count", "node": node("Moving.Count")}
