@@ -16,6 +16,7 @@ from typer import Argument, Option
 from reconciler.cli.asking import fail
 from reconciler.cli.opcuaserver import declared, written
 from reconciler.cli.options import Options
+from reconciler.cli.progress import progress
 
 if TYPE_CHECKING:
     from collectors.protocols.opcua_browse import Found
@@ -91,7 +92,8 @@ async def _show_tree(found: AsyncIterator[Found], server: bool) -> None:
 
 
 async def _show_tags(found: AsyncIterator[Found], server: bool) -> None:
-    variables = [one async for one in _wanted(found, server) if one.is_variable]
+    with progress("browsing"):
+        variables = [one async for one in _wanted(found, server) if one.is_variable]
     taken = [one for one in variables if not one.type or one.type in _TYPES]
     typer.echo("tags:")
     for one, name in zip(taken, _names([one.path for one in taken]), strict=True):

@@ -53,11 +53,9 @@ GROUPS = {
         "init": Entry("scaffold", "a directory with a first manifest"),
         "import": Entry("moving", "older JSON files as manifests"),
     },
-    "Data": {
+    "Host": {
         "audit": Entry("audit", "do the counts add up, and do sinks hold what was delivered"),
         "dead-letter": Entry("deadletter", "lines that a sink refused for good: list, replay"),
-    },
-    "Host": {
         "down": Entry("converge", "stop every process, the loop too"),
         "doctor": Entry("doctor", "check this machine, and say what to do"),
         "health": Entry("health", "0 if the loop, or one collector, is alive"),

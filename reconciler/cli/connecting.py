@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from collectors.contract import DeviceReport
 from reconciler.cli.options import Options
+from reconciler.cli.progress import progress
 
 if TYPE_CHECKING:
     from collectors.spec import CollectorSpec
@@ -27,4 +28,5 @@ def read_devices(
 
     logging.getLogger().addHandler(logging.NullHandler())  # what a collector logs is in the reports
     home = Home(options.state, directory, options.this_node.name)
-    return asyncio.run(read_once(spec, home, texts))
+    with progress("reading"):
+        return asyncio.run(read_once(spec, home, texts))
