@@ -7,6 +7,7 @@ that one written twice, because its sender was killed before it could count it, 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -58,21 +59,26 @@ class Letters:
         self._full = False
 
     def add(self, letters: Iterable[Letter]) -> None:
-        """Put them on disk; to be done before they are counted."""
+        """Put them on disk; to be done before they are counted. Raises OSError, then none of them is there."""
         text = "".join(_line(letter) for letter in letters).encode()
         if not text:
             return
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "ab") as file:
-            full = file.tell() + len(text) > MAX_BYTES
+        with os.fdopen(fd, "ab", buffering=0) as file:
+            size = file.tell()
+            full = size + len(text) > MAX_BYTES
             if full and not self._full:
                 self._log.error("cannot keep more dead letters in %s: replay or remove them", self._path.name)
             self._full = full
             if not full:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+                try:
+                    if file.write(text) < len(text):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(fd)
+                except OSError:
+                    file.truncate(size)
+                    raise
 
     def keep(self, letters: Collection[Letter]) -> None:
         """Leave only these in the file; it goes when there are none."""

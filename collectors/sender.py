@@ -119,7 +119,7 @@ class Sender:
         """Bring a batch to its end. Undelivered, its rows stay on their way for a successor, or are put back."""
         refused = await self._delivery.deliver(batch.chunks) if batch.chunks else []
         if refused is not None:
-            self._letters.add(refused)
+            await self._note(partial(self._letters.add, refused))
             await self._note(partial(self._cursors.acknowledge, _settled(batch, refused)))
         elif not self._stop.is_set():
             back = {feed.uuid: taken.rows for feed, taken in batch.taken.items()}
@@ -128,11 +128,13 @@ class Sender:
                 feed.look_again()
 
     async def _note(self, commit: Callable[[], None]) -> None:
-        """Commit, as soon as the disk takes it. Raises sqlite3.OperationalError when asked to stop before."""
+        """Commit, as soon as the disk takes it. Raises what it raised (sqlite3.OperationalError, OSError) when asked to
+        stop before.
+        """
         while True:
             try:
                 commit()
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 if self._stop.is_set():
                     raise
                 self._cannot_note(error)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED, Points, StateDir
 from collectors.outbox import Outbox
-from tests.collectors.sending import points, report, samples, send_until, settled, sink, start_sender
+from tests.collectors.sending import held, points, report, samples, send_until, settled, sink, start_sender
 from tests.waiting import wait_until
 
 FOREVER = {"maxAge": "36500d"}
@@ -175,6 +175,25 @@ def test_killing_the_collector_loses_nothing_it_has_committed(state: StateDir, t
     assert [t for (t,) in samples(state.database, "ts_ns")] == [n for n in range(acquired // 2) for _ in "ab"]
 
 
+def test_a_dead_letter_that_cannot_be_written_is_neither_lost_nor_the_end_of_the_sender(
+    state: StateDir, tmp_path: Path
+) -> None:
+    spec = sink("local", type="sqlite", retention=FOREVER)
+    with Outbox(state, "c") as outbox:
+        outbox.append(b"no line at all\nm,collector=c a=1i 5", 2, ("local",))
+    place = state.dead_letters("local").parent
+    place.write_text("in the way")
+    sender = start_sender(spec, state, tmp_path / "log")
+    wait_until(lambda: held(state, "local") == "CursorsUnwritable", "it to say so")
+    assert points(state, "c", "local").rejected == 0
+    place.unlink()
+    wait_until(lambda: settled(state, "c", "local"), "the letter to be written")
+    sender.send_signal(signal.SIGTERM)
+    assert sender.wait(10) == EXIT_STOPPED
+    assert len(state.dead_letters("local").read_text().splitlines()) == 1
+    assert points(state, "c", "local") == Points(2, delivered=1, rejected=1)
+
+
 def test_dropping_while_a_sender_works_and_dies_counts_every_point_exactly_once(
     state: StateDir, tmp_path: Path
 ) -> None:
@@ -205,3 +224,5 @@ def test_dropping_while_a_sender_works_and_dies_counts_every_point_exactly_once(
     assert counts.acquired == 2 * total
     assert (len(stored), len(stored) // 2) == (counts.delivered, len(set(stored)))
     assert counts.delivered + counts.dropped == counts.acquired
+    missing = set(range(total)) - {at for (at,) in stored}
+    assert 2 * len(missing) == counts.dropped
