@@ -48,8 +48,10 @@ def told(plant: Plant, reason: str) -> list[str]:
 
 
 def newest_s(plant: Plant) -> float:
-    ((newest,),) = plant.rows("SELECT max(ts_ns) FROM samples WHERE quality IS NULL OR quality = 'good'")
-    return float(newest or 0) / 1e9
+    query = "SELECT max(ts_ns) FROM samples WHERE quality IS NULL OR quality = 'good'"
+    return (
+        max((newest or 0 for (newest,) in plant.rows(query)), default=0) / 1e9
+    )  # no table before the first reading
 
 
 def late(plant: Plant) -> int:
