@@ -1,8 +1,7 @@
 """200 collectors of three protocols from nothing, forked by the nursery and spawned one by one; then what they cost.
 
-The same loop both times, and the same simulated devices, each one process. All is seen from outside: the first line
-of collector code is that it takes SIGTERM by a handler of its own (a spawned one has executed and imported
-``collectors.__main__`` then), next comes its outbox, and the first stored reading is its oldest row in the database.
+The same loop both times, and the same simulated devices, each one process. The first line of collector code is the
+opening of the outbox, seen from outside; the first stored reading is the oldest row of each in the database.
 """
 
 from __future__ import annotations
@@ -48,7 +47,6 @@ class Start(NamedTuple):
     """Seconds from the loop's first pass, and what all weigh after a while of work."""
 
     lines_s: list[float]
-    outboxes_s: list[float]
     readings_s: list[float]
     pss_mib: float
 
@@ -75,7 +73,6 @@ def run() -> list[Row]:
             median(ours.lines_s),
             median(plain.lines_s),
         ),
-        Row(f"{COLLECTORS} with an outbox", "spawned", max(ours.outboxes_s), max(plain.outboxes_s)),
         Row(f"{COLLECTORS} with a stored reading", "spawned", max(ours.readings_s), max(plain.readings_s)),
         Row(
             f"{COLLECTORS} with a stored reading, median",
@@ -132,7 +129,7 @@ def _start(ports: dict[str, int], *, forked: bool) -> Start:
                 )
             wait_until(lambda: "first pass" in plant.said(), "the first pass", 60)
             begin, begin_wall = time.perf_counter(), time.time()
-            lines, outboxes = _begun(plant.state, names, begin)
+            lines = _first_lines(plant.state / "outbox", names, begin)
             wait_until(lambda: len(_first_readings(plant)) == COLLECTORS, "all to be stored", 180)
             readings = [at - begin_wall for at in _first_readings(plant).values()]
             threading.Event().wait(WORK_S)
@@ -142,39 +139,23 @@ def _start(ports: dict[str, int], *, forked: bool) -> Start:
             if forked:
                 _kill_some(plant, names)
                 _take_over(plant)
-            return Start(lines, outboxes, readings, pss)
+            return Start(lines, readings, pss)
         finally:
             plant.close()
             end_nurseries(plant.state)
 
 
-def _begun(state: Path, names: list[str], begin: float) -> tuple[list[float], list[float]]:
-    """When each was seen at its first line, and when with its outbox."""
-    lines: dict[str, float] = {}
-    outboxes: dict[str, float] = {}
-    while len(lines) < len(names) or len(outboxes) < len(names):
+def _first_lines(outboxes: Path, names: list[str], begin: float) -> list[float]:
+    seen: dict[str, float] = {}
+    while len(seen) < len(names):
         now = time.perf_counter() - begin
         assert now < 180, "not all have begun"
-        for entry in os.listdir("/proc"):  # noqa: PTH208
-            if entry.isdigit() and entry not in lines and _takes_sigterm(entry, state):
-                lines[entry] = now
-        for path in os.listdir(state / "outbox") if (state / "outbox").exists() else ():  # noqa: PTH208
-            if path.endswith(".db"):
-                outboxes.setdefault(path, now)
-        threading.Event().wait(0.01)
-    return list(lines.values()), list(outboxes.values())
-
-
-def _takes_sigterm(pid: str, state: Path) -> bool:
-    """Whether it is a collector of this plant, and handles it already."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        if len(words) < 2 or not words[-2].startswith(f"{state}/specs/") or "/local." in words[-2]:
-            return False
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+        if outboxes.exists():
+            for path in os.listdir(outboxes):  # noqa: PTH208
+                if path.endswith(".db"):
+                    seen.setdefault(path, now)
+        threading.Event().wait(0.005)
+    return list(seen.values())
 
 
 def _first_readings(plant: Plant) -> dict[str, float]:
