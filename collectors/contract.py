@@ -89,7 +89,13 @@ class Points:
     rejected: int = 0
 
     def __add__(self, other: Points) -> Points:
-        return Points(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Points(
+            self.acquired + other.acquired,
+            self.delivered + other.delivered,
+            self.queued + other.queued,
+            self.dropped + other.dropped,
+            self.rejected + other.rejected,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from reconciler.model import (
@@ -126,6 +127,25 @@ def first_sign(case: Case, instance: Instance, manifest: Manifest) -> float | No
     if report and report.cycled:
         return None
     return max(instance.started, case.passes_since) + manifest.health.start_timeout_s
+
+
+def changes_at(case: Case) -> float:
+    """The next monotonic time that an answer about this name may change at, should nothing else change."""
+    report, manifest, since = case.observed.reports.get(case.name), case.manifest, case.passes_since
+    times = [i.stopping.kill_at for i in case.instances if i.stopping]
+    if case.history.next_start is not None:
+        times.append(case.history.next_start)
+    for instance in case.instances if manifest else ():
+        assert manifest is not None
+        times += [
+            instance.started + EXEC_READY_S,
+            max(instance.started, since) + manifest.health.start_timeout_s,
+        ]
+        if manifest.health.log_silence_s is not None:
+            times.append(max(instance.wrote, since) + manifest.health.log_silence_s)
+        if report:
+            times.append(max(report.monotonic_s, since) + manifest.health.stale_after_s)
+    return min((t for t in times if t >= case.now), default=inf)
 
 
 def owed(sink: str, observed: Observed) -> str | None:

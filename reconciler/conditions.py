@@ -138,7 +138,7 @@ def _data_held(subject: Subject) -> Iterator[Finding]:
     So does an outbox that cannot be written; one that is full drops the oldest.
     """
     told = subject.report.troubles.get("DataHeld") if subject.report and subject.instance else None
-    left = _buffer_left(subject.report)
+    left = buffer_left(subject.report)
     if told:
         yield Finding("DataHeld", True, told.reason, told.message)
         return
@@ -156,7 +156,7 @@ def _data_held(subject: Subject) -> Iterator[Finding]:
             return
 
 
-def _buffer_left(report: Report | None) -> str:
+def buffer_left(report: Report | None) -> str:
     """How long the rest of the buffer will do, roughly enough to stay the same sentence for a while."""
     if report is None or report.buffer is None:
         return ""

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.conditions import Subject, ready
-from reconciler.model import Desired, History, Node, Observed, Pause, Step
-from reconciler.status import Status, process_status, shown, uptime_s
+from reconciler.conditions import Subject, buffer_left, ready
+from reconciler.model import Desired, History, Instance, Node, Observed, Pause, Report, Step
+from reconciler.status import Status, counters, process_status, shown, uptime_s
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A status object beside all that it was made of, the time apart."""
+    """A status object beside all that it was made of, the time apart: `basis` with counters, `lasting` without."""
 
     basis: tuple[object, ...]
+    lasting: tuple[object, ...]
     status: Status
 
 
@@ -36,19 +37,26 @@ def describe(
 ) -> Described:
     """As :func:`process_status`; `before` is of the pass before, `previous` a status object of a reconciler before.
 
-    Made of equal things it holds the very values of the one before, but for the time that the process is up.
+    Made of equal things it holds the very values of the one before, but for the time that the process is up; where only
+    counters differ, but for these.
     """
     instance = shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
-    subject = Subject(step, step.manifest, instance, report, desired, observed, history, now, pause)
-    basis = (
-        ready(subject),  # all that time alone can change
-        *(step, instance, report, history, pause, node),
+    is_ready = ready(Subject(step, step.manifest, instance, report, desired, observed, history, now, pause))
+    around = (
+        is_ready,  # all that time alone can change
+        *(history, pause, node, observed.writable),
         *(desired.manifests.get(step.name), desired.broken.get(step.name), desired.source.applied),
-        *(observed.writable, *_peers(step, desired, observed)),
     )
+    peers = tuple(_peers(step, desired, report))
+    reports = report, *map(observed.reports.get, peers)
+    alive = tuple(bool(observed.instances.get(peer)) for peer in peers)
+    basis = (step, instance, reports, peers, alive, around)
     if before and before.basis == basis:
-        return Described(before.basis, {**before.status, "uptime_s": uptime_s(instance, now)})
+        return Described(before.basis, before.lasting, {**before.status, "uptime_s": uptime_s(instance, now)})
+    lasting = (_told(step), _identity(instance), tuple(map(_news, reports)), peers, alive, around)
+    if before and before.lasting == lasting:
+        return Described(basis, lasting, {**before.status, **counters(step.name, instance, observed, now)})
     status = process_status(
         step,
         desired,
@@ -60,12 +68,26 @@ def describe(
         pause=pause,
         previous=before.status if before else previous,
     )
-    return Described(basis, status)
+    return Described(basis, lasting, status)
 
 
-def _peers(step: Step, desired: Desired, observed: Observed) -> Iterator[object]:
+def _peers(step: Step, desired: Desired, report: Report | None) -> Iterator[str]:
     """The other ends of its data, as far as they are told of."""
-    report = observed.reports.get(step.name)
-    sinks = desired.sinks_of(step.manifest) if step.manifest else ()
-    for peer in (*(report.points if report else ()), *sinks):
-        yield from (peer, observed.reports.get(peer), bool(observed.instances.get(peer)))
+    if report:
+        yield from report.points
+    if step.manifest:
+        yield from desired.sinks_of(step.manifest)
+
+
+def _told(step: Step) -> tuple[object, ...]:
+    return step.kind, step.action, step.verdict, step.reason, step.message, step.manifest
+
+
+def _identity(instance: Instance | None) -> tuple[object, ...] | None:
+    if instance is None:
+        return None
+    return instance.instance, instance.digest, instance.leader, instance.command, instance.stopping
+
+
+def _news(report: Report | None) -> object:
+    return report and (report.boot_id, report.news, buffer_left(report))

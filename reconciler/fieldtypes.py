@@ -8,8 +8,8 @@ measurement and sink must agree with each other, and the first of them by name h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from collectors.contract import field_types
@@ -17,8 +17,15 @@ from reconciler.changes import live_file
 from reconciler.manifest import last_good
 from reconciler.model import Applied, Desired, Manifest, ManifestError, SpecFile
 
-Known = MutableMapping[tuple[str, str], Mapping[str, str]]
-"""Types of fields by name and digest of a collector; filled here, so that none is worked out twice."""
+
+@dataclass(slots=True)
+class Known:
+    """What need not be worked out twice: types of fields by name and digest of a collector, and the last manifests that
+    agreed with what was applied.
+    """
+
+    types: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    agreed: tuple[Mapping[str, Manifest], Mapping[str, Applied]] | None = None
 
 
 class Column(NamedTuple):
@@ -34,6 +41,8 @@ def lock_types(desired: Desired, applied: Mapping[str, Applied], known: Known) -
 
     One that never ran stands in ``broken`` only.
     """
+    if known.agreed and known.agreed[0] is desired.manifests and known.agreed[1] == applied:
+        return desired
     stored: dict[Column, tuple[str, str]] = {}
     watched = _watched(desired, applied)
     for name in sorted(watched & applied.keys()):
@@ -50,7 +59,10 @@ def lock_types(desired: Desired, applied: Mapping[str, Applied], known: Known) -
             continue
         for column, kind in columns:
             stored.setdefault(column, (kind, name))
-    return _without(desired, applied, errors) if errors else desired
+    if errors:
+        return _without(desired, applied, errors)
+    known.agreed = desired.manifests, applied
+    return desired
 
 
 def as_applied(desired: Desired) -> dict[str, Applied]:
@@ -74,14 +86,14 @@ def _watched(desired: Desired, applied: Mapping[str, Applied]) -> set[str]:
 
 def _columns(spec: SpecFile, sinks: tuple[str, ...], known: Known) -> Iterator[tuple[Column, str]]:
     key = spec.name, spec.digest
-    if key not in known:
+    if key not in known.types:
         try:
-            known[key] = field_types(spec.name, spec.spec)
+            known.types[key] = field_types(spec.name, spec.spec)
         except (ValueError, LookupError):
-            known[key] = {}  # of a version that knew another protocol
+            known.types[key] = {}  # of a version that knew another protocol
     for sink in sinks:
-        for field, kind in known[key].items():
-            yield Column(sink, _measurement(spec), field), kind
+        for name, kind in known.types[key].items():
+            yield Column(sink, _measurement(spec), name), kind
 
 
 def _error(manifest: Manifest, column: Column, kind: str, stored: str, owner: str) -> ManifestError:

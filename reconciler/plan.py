@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from reconciler.case import Case, owed, pause_in_force, selects
+from reconciler.case import Case, changes_at, owed, pause_in_force, selects
 from reconciler.manifest import last_good
 from reconciler.model import (
     LOCAL_SINK,
+    Action,
     Desired,
     History,
     Manifest,
@@ -22,11 +23,14 @@ from reconciler.model import (
     Pause,
     Plan,
     Refusal,
+    Rest,
+    Step,
 )
 from reconciler.prune import guard
 from reconciler.questions import decide
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_HISTORY = History()
 
 
 def plan(
@@ -42,13 +46,15 @@ def plan(
     restarts: Mapping[str, Collection[str]] = NOTHING,
     fingerprints: Mapping[str, str] = NOTHING,
     force: bool = False,
+    before: Plan | None = None,
 ) -> Plan:
     """Decide for every name that is wanted, alive or due to be restarted, in name order.
 
     `now` and `passes_since` are monotonic seconds, `wall` epoch seconds; passes were uninterrupted since
     `passes_since`. `history` must be of this boot (see restarts.in_boot). `restarts` names the instances that
     somebody asked to have replaced. `fingerprints`, by name, are of the files and variables a manifest refers
-    to. `force` passes the prune guard, but not where the manifests are unread.
+    to. `force` passes the prune guard, but not where the manifests are unread. Steps of `before`, the last plan, that
+    do nothing are taken over where nothing that they were decided from is another now.
     """
     alive = {name for name, instances in observed.instances.items() if instances}
     running = alive | {
@@ -60,34 +66,52 @@ def plan(
     refused = frozenset(refusal.names) if refusal else frozenset()
     leaving = bool(desired.unconfirmed) or _any_leaving(desired, observed, known, refusal, now)
     unwanted = {name: _unwanted(name, desired, node) for name in desired.manifests}
-    cases = (
-        Case(
-            name=name,
-            manifest=_planned(name, known, observed, pauses.get(name), wall),
-            unwanted=unwanted.get(name, ("Removed", "its manifest is gone")),
-            desired=desired,
-            observed=observed,
-            history=history.get(name, History()),
-            pause=pause_in_force(pauses.get(name), wall),
-            replaced=restarts.get(name, ()),
-            refused=refusal.message if refusal and name in refused else None,
-            owed=owed(name, observed) if name in known and known[name].kind == "Sink" else None,
-            fingerprint=fingerprints.get(name, ""),
-            leaving=leaving,
-            now=now,
-            wall=wall,
-            passes_since=passes_since,
-        )
-        for name in sorted(desired.manifests.keys() | running)
+    rested = before.rests if before else {}
+    shared = (observed.complete, observed.writable, observed.boot_id, leaving, "default" in desired.manifests)
+    steps: list[Step] = []
+    rests: dict[str, Rest] = {}
+    for name in sorted(desired.manifests.keys() | running):
+        pause = pause_in_force(pauses.get(name), wall)
+        own: dict[str, Any] = {
+            "manifest": _planned(name, known, observed, pause),
+            "unwanted": unwanted.get(name, ("Removed", "its manifest is gone")),
+            "history": history.get(name, NO_HISTORY),
+            "pause": pause,
+            "replaced": restarts.get(name, ()),
+            "refused": refusal.message if refusal and name in refused else None,
+            "owed": owed(name, observed) if name in known and known[name].kind == "Sink" else None,
+            "fingerprint": fingerprints.get(name, ""),
+            "passes_since": passes_since,
+        }
+        facts = (shared, *own.values(), *_seen(name, observed))
+        rest = rested.get(name)
+        if rest is None or now >= rest.until or rest.facts != facts:
+            case = Case(
+                name=name, desired=desired, observed=observed, leaving=leaving, now=now, wall=wall, **own
+            )
+            step = decide(case)
+            rest = Rest(step, facts, changes_at(case))
+        steps.append(rest.step)
+        if rest.step.action is Action.NONE and pause is None:  # how long a pause lasts is the wall clock's
+            rests[name] = rest
+    return Plan(tuple(steps), refusal, rests)
+
+
+def _seen(name: str, observed: Observed) -> tuple[object, ...]:
+    """All that was observed of one name."""
+    return (
+        observed.instances.get(name, ()),
+        observed.holders.get(name),
+        observed.reports.get(name),
+        observed.applied.get(name),
     )
-    return Plan(tuple(decide(case) for case in cases), refusal)
 
 
 def _planned(
-    name: str, known: Mapping[str, Manifest], observed: Observed, pause: Pause | None, wall: float
+    name: str, known: Mapping[str, Manifest], observed: Observed, pause: Pause | None
 ) -> Manifest | None:
     """What a name is planned as: while it is paused, what it ran with last."""
-    if pause_in_force(pause, wall) and name in observed.applied:
+    if pause and name in observed.applied:
         return last_good(observed.applied[name])
     return known.get(name)
 

@@ -146,7 +146,7 @@ def _show(
 def _between(options: Options, since: str, to: str | None) -> tuple[Plan, Desired]:
     """What the way from one commit to another changes, and what the latter wants."""
     from reconciler.compare import compare
-    from reconciler.fieldtypes import as_applied, lock_types
+    from reconciler.fieldtypes import Known, as_applied, lock_types
     from reconciler.fleet.nodes import moves
     from reconciler.gitsource.commands import GitError
     from reconciler.gitsource.commits import commits, desired_at, newest
@@ -160,7 +160,7 @@ def _between(options: Options, since: str, to: str | None) -> tuple[Plan, Desire
         fail(str(error))
     for doubt in moves(before, after):
         typer.echo(f"warning: {doubt}", err=True)
-    after = lock_types(after, as_applied(before), {})
+    after = lock_types(after, as_applied(before), Known())
     return compare(before, after), after
 
 

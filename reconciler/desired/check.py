@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.desired.admission import admit
 from reconciler.desired.document import ManifestFile, parse_file
 from reconciler.desired.tree import DirectoryTree
-from reconciler.fieldtypes import lock_types
+from reconciler.fieldtypes import Known, lock_types
 from reconciler.model import Desired, Manifest, ManifestError
 
 PORTS = {"modbus": 502, "melsec": 5000}
@@ -51,7 +51,7 @@ def _check(
         files[path] = parse_file(tree, path, tree.read(path))
     result = admit(files, {})
     errors = [e for path, found in result.errors.items() if only in (None, path) for e in found]
-    errors += [e for e in lock_types(Desired(result.manifests), {}, {}).errors if only in (None, e.path)]
+    errors += [e for e in lock_types(Desired(result.manifests), {}, Known()).errors if only in (None, e.path)]
     return result.manifests, [replace(e, path=str(root / e.path)) for e in errors]
 
 

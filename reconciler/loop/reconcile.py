@@ -17,7 +17,7 @@ from reconciler import __version__, restarts
 from reconciler.case import pause_in_force
 from reconciler.described import Described, describe
 from reconciler.events import EventLog
-from reconciler.fieldtypes import lock_types
+from reconciler.fieldtypes import Known, lock_types
 from reconciler.gitsource.remote import Remote
 from reconciler.gitsource.source import reader_of
 from reconciler.loop.clock import Clock
@@ -68,12 +68,13 @@ class Reconciler:
         self._outboxes = Outboxes(state, self.processes, node)
         self._performer = Performer(self.processes, self.reader, self._records, node, self._outboxes.share)
         self._look: Look | None = None
+        self._desired = Desired({})
         self._before = last_published(state)
         self._statuses: dict[str, Mapping[str, Any]] = {
             s["name"]: s for s in self._before.get("processes", ())
         }
         self._described: dict[str, Described] = {}
-        self._field_types: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._field_types = Known()
         self._news: list[News] = []
         self._turns_pending = self._pruned = self._force = False
         self._expected = Expectation()
@@ -110,23 +111,27 @@ class Reconciler:
         self.processes.close()
         self.reader.close()
 
-    def look(self, *, force: bool = False) -> Look:
-        """Read, observe, decide; nothing is done."""
+    def look(self, *, force: bool = False, quick: bool = False) -> Look:
+        """Read, observe, decide; nothing is done. A `quick` one is at processes only: what they are, not what is wanted
+        or told, may have changed. It is a whole one where the last asked for that by now.
+        """
         now, wall, step_s = self._clock.read()
         if step_s:
             self._news.append(of_clock(step_s))
         if now - self._looked > GAP_S:
             self._passes_since = now
         self._looked = now
-        desired = self.reader.read(now)
-        if now - self._sampled >= SAMPLE_EVERY_S:
+        quick = quick and self._look is not None and not self._is_due(now)
+        if not quick:
+            self._desired = self.reader.read(now)
+        if not quick and now - self._sampled >= SAMPLE_EVERY_S:
             self._sampled = now
             self.processes.sample()
             if self._pid:
                 self.processes.cap_logs()
         told = {n: h.terminations[-1].instance for n, h in self._records.histories.items() if h.terminations}
-        observed = self.processes.observe(told)
-        desired = lock_types(desired, observed.applied, self._field_types)
+        observed = self.processes.observe(told, quick=quick)
+        desired = lock_types(self._desired, observed.applied, self._field_types)
         histories = self._after_ends(desired, observed, now, wall)
         decided = plan(
             desired,
@@ -144,6 +149,7 @@ class Reconciler:
                 if history.held and name in desired.manifests
             },
             force=force,
+            before=self._look.plan if self._look else None,
         )
         return Look(desired, observed, histories, decided, now)
 
@@ -191,9 +197,9 @@ class Reconciler:
 
     # --- passes -------------------------------------------------------------------------------------------------
 
-    def pass_once(self) -> None:
+    def pass_once(self, *, quick: bool = False) -> None:
         """Look, act on what was decided as far as it is its turn, publish what was seen."""
-        look = self.look(force=self._force)
+        look = self.look(force=self._force, quick=quick)
         self._records.save(look.histories, durable=False)  # before acts: a crash must not tell ends twice
         bounds = at_once(self.processes.warmth, os.cpu_count() or 1)
         steps = in_turn(look.plan, look.observed, look.histories, look.now, bounds)
@@ -247,13 +253,13 @@ class Reconciler:
         """Monotonic time of the next look that the last one asked for."""
         if self._look is None:
             return None
-        wishes = [self._look.desired.look_at, self._look.plan.look_at]
+        wishes = [*self._whole_looks()]
         if (
             any(s["status"] in ("starting", "stopping") for s in self._statuses.values())
             or self._look.plan.acting
         ):
             wishes.append(self._look.now + (TURN_S if self._turns_pending else SOON_S))
-        return min((w for w in wishes if w is not None), default=None)
+        return min(wishes, default=None)
 
     @property
     def seen(self) -> bool:
@@ -304,6 +310,14 @@ class Reconciler:
         self._news.append(news)
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _whole_looks(self) -> Iterator[float]:
+        """Monotonic times that the last look asked to look at everything again."""
+        if self._look:
+            yield from (at for at in (self._look.desired.look_at, self._look.plan.look_at) if at is not None)
+
+    def _is_due(self, now: float) -> bool:
+        return any(at <= now for at in self._whole_looks())
 
     def _after_ends(
         self, desired: Desired, observed: Observed, now: float, wall: float

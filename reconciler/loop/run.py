@@ -67,6 +67,7 @@ class Loop:
         self._server = server
         self._say = say
         self._wake = asyncio.Event()
+        self._whole, self._whole_at = True, 0.0
         self._passed = asyncio.Condition()
         self._exit_code: int | None = None
         self._stopping_all = False
@@ -80,7 +81,7 @@ class Loop:
         events.add_signal_handler(signal.SIGHUP, self._hang_up)
         events.add_reader(reconciler.processes.fileno(), self._wake.set)
         hints = [
-            events.create_task(watch(reconciler.reader.watched, lambda _: self._wake.set())),
+            events.create_task(watch(reconciler.reader.watched, lambda _: self._look_whole())),
             events.create_task(
                 watch(reconciler.state.root / "reports", self._read_reports, calm_s=REPORT_CALM_S)
             ),
@@ -112,9 +113,13 @@ class Loop:
                     reconciler.stop_pass()
                 else:
                     reconciler.processes.keep_warm()
-                    reconciler.pass_once()
+                    whole, self._whole = self._whole or began >= self._whole_at, False
+                    if whole:
+                        self._whole_at = began + LOOK_EVERY_S
+                    reconciler.pass_once(quick=not whole)
             except OSError as error:  # no descriptors, no disk …: collectors run on, and so does the loop
                 logger.error("cannot finish this pass, trying again: %s", error)
+                self._whole = True
                 await asyncio.sleep(FAILED_PASS_S)
                 continue
             if self._server:
@@ -129,9 +134,8 @@ class Loop:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        now = monotonic()
         look_at = self._reconciler.look_at
-        pause = LOOK_EVERY_S if look_at is None else min(LOOK_EVERY_S, look_at - now)
+        pause = (self._whole_at if look_at is None else min(self._whole_at, look_at)) - monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, pause)):
                 await self._wake.wait()
@@ -144,6 +148,11 @@ class Loop:
         self._stopping_all = self._stopping_all or stop_all
         if self._stopping_all:
             self._say("stopping all collectors and senders")
+        self._look_whole()
+
+    def _look_whole(self) -> None:
+        """Have the next pass soon, and look at everything; without this one that a death or a report wakes is quick."""
+        self._whole = True
         self._wake.set()
 
     def _read_reports(self, files: Collection[str]) -> None:
@@ -152,7 +161,7 @@ class Loop:
 
     def _hang_up(self) -> None:
         logger.info("hang-up: looking now")
-        self._wake.set()
+        self._look_whole()
 
     async def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         match request:
@@ -214,7 +223,7 @@ class Loop:
     ) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._passed:
-                self._wake.set()
+                self._look_whole()
                 if at_least_one_pass:
                     await self._passed.wait()
                 await self._passed.wait_for(condition)

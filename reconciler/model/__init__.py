@@ -7,7 +7,7 @@ duration in seconds; a time that decisions compare is *monotonic* seconds of the
 from __future__ import annotations
 
 from collectors.contract import Kind, LiveFile, Points, Report, SpecFile
-from reconciler.model.decided import Action, Change, Plan, Refusal, Step
+from reconciler.model.decided import Action, Change, Plan, Refusal, Rest, Step
 from reconciler.model.observed import Applied, Holder, Instance, Observed, ProcessId, Stopping, Termination
 from reconciler.model.remembered import Held, History
 from reconciler.model.wanted import (
@@ -48,6 +48,7 @@ __all__ = [
     "Refusal",
     "Report",
     "Resources",
+    "Rest",
     "RestartPolicy",
     "Source",
     "SpecFile",

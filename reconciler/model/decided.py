@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -74,11 +75,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """A step that does nothing, what it was decided from, and until when (monotonic) time alone does not change it."""
+
+    step: Step
+    facts: tuple[object, ...]
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass does, step by step in name order; printed by `diff`, performed by `apply` and `run`."""
+    """What a pass does, step by step in name order; printed by `diff`, performed by `apply` and `run`.
+
+    `rests` are by name, so that the next plan need not decide them again.
+    """
 
     steps: tuple[Step, ...]
     refusal: Refusal | None = None
+    rests: Mapping[str, Rest] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def acting(self) -> tuple[Step, ...]:

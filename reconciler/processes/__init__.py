@@ -94,9 +94,9 @@ class Processes:
 
     # --- looking --------------------------------------------------------------------------------------------
 
-    def observe(self, known: Mapping[str, str]) -> Observed:
+    def observe(self, known: Mapping[str, str], *, quick: bool = False) -> Observed:
         """One look. `known`: for each name the instance whose end was last recorded, so that none is told
-        twice.
+        twice. A `quick` one is at processes only: reports, live files and logs are as they were last looked at.
 
         ``complete`` is False where /proc could not be read whole; then nothing has ended and nothing is new.
         """
@@ -108,9 +108,9 @@ class Processes:
             gone = self._following.update(groups)
         except OSError as error:
             logger.warning("cannot read the process table: %s", error)
-            return self._observed(complete=False)
+            return self._observed(quick=quick, complete=False)
         ended = [*map(self._ends.of, gone), *self._ends.unseen(self._following.runs, holders)]
-        return self._observed(holders=holders, ended=tuple(ended))
+        return self._observed(quick=quick, holders=holders, ended=tuple(ended))
 
     def sample(self) -> None:
         """Measure CPU and memory of all that was found at the last look; instances carry it from now on."""
@@ -175,6 +175,7 @@ class Processes:
     def update(self, name: str, live: LiveFile) -> None:
         """Replace the live file of `name`. Raises OSError."""
         write_json(self._state.live(name), to_json(live))
+        self._files.live_written(name)
 
     def stop(self, instance: Instance, policy: StopPolicy, reason: str, now: float) -> None:
         """Ask the leader by the policy's signal; where it is dead, all that live on. What fails is logged."""
@@ -215,7 +216,7 @@ class Processes:
         try:
             for path in (self._state.root / "specs").glob("[!.]*.json"):
                 if path.name not in kept:
-                    path.unlink(missing_ok=True)
+                    self._files.remove_spec(path)
         except OSError as error:
             logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
@@ -272,13 +273,13 @@ class Processes:
 
     def _write_spec(self, spec: SpecFile) -> None:
         path = self._state.spec(spec.name, spec.digest)
-        known = self.applied(spec.name, spec.digest)
-        if known is None or known.spec != spec:
+        if self._files.spec(spec.name, spec.digest) != spec:
             write_json(path, to_json(spec))
 
     def _observed(
         self,
         *,
+        quick: bool,
         complete: bool = True,
         holders: Mapping[str, Holder] | None = None,
         ended: tuple[Termination, ...] = (),
@@ -286,7 +287,8 @@ class Processes:
         instances: dict[str, tuple[Instance, ...]] = {}
         given = {(name, intent.digest): None for name, intent in self._intents.by_name.items()}
         for key, run in sorted(self._following.runs.items()):
-            run.heard(self._files.log_size(key.name))
+            if not quick:
+                run.heard(self._files.log_size(key.name))
             instances[key.name] = (*instances.get(key.name, ()), run.instance())
             given[key.name, run.digest] = None  # what runs counts before what ran last
         return Observed(
@@ -295,7 +297,9 @@ class Processes:
             instances=instances,
             holders=holders or {},
             ended=ended,
-            reports=self.reports(),
-            applied={name: found for name, digest in given if (found := self.applied(name, digest))},
+            reports=self._files.known_reports if quick else self.reports(),
+            applied={
+                n: found for n, digest in given if (found := self._files.applied(n, digest, quick=quick))
+            },
             writable=is_writable(self._state.root),
         )

@@ -19,6 +19,8 @@ TAIL_BYTES = 1024
 PATHS_KEPT = 4096
 """Making a path takes longer than looking whether its file has changed."""
 
+NOT_GIVEN = LiveFile()
+
 SPACE_BYTES = 1 << 16
 """With less than that, somebody's report finds no room."""
 
@@ -59,6 +61,15 @@ class Cache(Generic[T]):
         self._known[path] = key, value
         return value
 
+    def once(self, path: str) -> T | None:
+        """The same of a file that never changes: what was read of it counts until it is forgotten."""
+        known = self._known.get(path)
+        return known[1] if known and known[1] is not None else self.get(path)
+
+    def forget(self, path: str) -> None:
+        """It was removed."""
+        self._known.pop(path, None)
+
     def paths(self) -> list[str]:
         """Every path that was there."""
         return list(self._known)
@@ -83,14 +94,38 @@ class ChildFiles:
         self._specs = Cache(lambda value: SpecFile(**value))
         self._lives = Cache(lambda value: LiveFile(**{**value, "sinks": tuple(value["sinks"])}))
         self._reports = Cache(Report.from_json)
+        self._applied: dict[str, Applied] = {}
+        self._known_reports: dict[str, Report] = {}
 
-    def applied(self, name: str, digest: str) -> Applied | None:
-        """What that digest of the name was given; None where the files are gone."""
-        spec = self._specs.get(self._path(self._state.spec, name, digest))
-        live = self._lives.get(self._path(self._state.live, name))
-        return Applied(spec, live or LiveFile()) if spec else None
+    def spec(self, name: str, digest: str) -> SpecFile | None:
+        """What lies on disk for that digest of the name."""
+        return self._specs.get(self._path(self._state.spec, name, digest))
 
-    def reports(self, files: Collection[str] = ()) -> dict[str, Report]:
+    def remove_spec(self, path: Path) -> None:
+        """Raises OSError."""
+        path.unlink(missing_ok=True)
+        self._specs.forget(os.fspath(path))
+
+    def live_written(self, name: str) -> None:
+        """The live file of the name was replaced."""
+        self._lives.forget(self._path(self._state.live, name))
+
+    def applied(self, name: str, digest: str, *, quick: bool = False) -> Applied | None:
+        """What that digest of the name was given; None where the files are gone. The same object for the same files.
+
+        A `quick` answer is as of the last other one, or of what was written since.
+        """
+        spec = self._specs.once(self._path(self._state.spec, name, digest))
+        if spec is None:
+            return None
+        read = self._lives.once if quick else self._lives.get
+        live = read(self._path(self._state.live, name)) or NOT_GIVEN
+        known = self._applied.get(name)
+        if known is None or known.spec is not spec or known.live is not live:
+            known = self._applied[name] = Applied(spec, live)
+        return known
+
+    def reports(self, files: Collection[str] = ()) -> Mapping[str, Report]:
         """The newest report of each name, of `files` or all; one that speaks of another name is passed over."""
         found: dict[str, Report] = {}
         for path in files or self._report_files():
@@ -98,7 +133,13 @@ class ChildFiles:
             report = self._reports.get(path) if file[:1] != "." and file.endswith(".json") else None
             if report and path == f"{directory}/{report.name}.json":
                 found[report.name] = report
+        self._known_reports = {**self._known_reports, **found} if files else found
         return found
+
+    @property
+    def known_reports(self) -> Mapping[str, Report]:
+        """The reports as they were last read."""
+        return self._known_reports
 
     def _report_files(self) -> list[str]:
         directory = f"{self._state.root}/reports"

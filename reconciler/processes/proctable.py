@@ -37,7 +37,8 @@ class Claim:
 class Stat:
     """/proc/PID/stat (proc_pid_stat(5)); the start in clock ticks since boot.
 
-    `exit_status` is as wait(2) tells it; 0 may also mean that it is not told.
+    `exit_status` is as wait(2) tells it; 0 may also mean that it is not told. `cpu_s` is of all its threads, user and
+    system; `resident_pages` are as exact as the kernel's batched count.
     """
 
     zombie: bool
@@ -45,6 +46,8 @@ class Stat:
     session: int
     start_ticks: int
     exit_status: int
+    cpu_s: float
+    resident_pages: int
 
     @property
     def age_s(self) -> float:
@@ -94,6 +97,8 @@ def look(state: StateDir, leaders: Mapping[int, Leader], before: Table | None = 
             continue
         try:
             session = os.getsid(pid)
+            if not session and _is_kernel_thread(pid):  # or of a session outside our PID namespace
+                continue
             claim = marks.claim(pid)
         except ProcessLookupError:
             continue
@@ -118,16 +123,17 @@ def has_variable(pid: int, name: str, value: str) -> bool:
 
 def stat(pid: int) -> Stat | None:
     """Raises OSError."""
-    data = _read(f"/proc/{pid}/stat")
-    if not data:
+    fields = _stat_fields(pid)
+    if not fields:
         return None
-    fields = data[data.rindex(b")") + 2 :].split()  # the name before may hold blanks and brackets
     return Stat(
         zombie=fields[0] in b"ZX",
         parent=int(fields[1]),
         session=int(fields[3]),
         start_ticks=int(fields[19]),
         exit_status=int(fields[49]),
+        cpu_s=(int(fields[11]) + int(fields[12])) / TICKS_PER_S,
+        resident_pages=int(fields[21]),
     )
 
 
@@ -195,11 +201,19 @@ def _in_between(pid: int) -> bool:
     """Whether a process that shows no environment is inside execve(2), or dying with its files still open."""
     if _read(f"/proc/{pid}/cmdline"):
         return False
-    data = _read(f"/proc/{pid}/stat")
-    if not data:
-        return False
-    fields = data[data.rindex(b")") + 2 :].split()
-    return fields[0] not in b"ZX" and not int(fields[6]) & PF_KTHREAD
+    fields = _stat_fields(pid)
+    return bool(fields) and fields[0] not in b"ZX" and not int(fields[6]) & PF_KTHREAD
+
+
+def _is_kernel_thread(pid: int) -> bool:
+    fields = _stat_fields(pid)
+    return bool(fields) and bool(int(fields[6]) & PF_KTHREAD)
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """From the state on, the third of proc_pid_stat(5); empty where the process has gone."""
+    data = _read(f"/proc/{pid}/stat") or b""
+    return data[data.rfind(b")") + 2 :].split()  # the name before may hold blanks and brackets
 
 
 def _read(path: str) -> bytes | None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import os
 import select
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reconciler.model import Instance, ProcessId, Stopping
 from reconciler.processes import pidfd, proctable
 from reconciler.processes.members import Group, Key
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
     """CPU in percent of one core since the sample before, resident memory; of all members."""
 
@@ -45,10 +45,11 @@ class Run:
     stopping: Stopping | None = None
     asked: Stopping | None = None
     died: float | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     _watched: int | None = None
     """pidfd of a member that is watched in place of a dead leader."""
-    _instance: Instance | None = None
+    _shown: tuple[tuple[object, ...], Instance] | None = None
+    """The instance beside what it was made of."""
 
     @property
     def leader_alive(self) -> bool:
@@ -85,23 +86,24 @@ class Run:
 
     def instance(self) -> Instance:
         """The run as the planner sees it; the same object for as long as nothing about it changes."""
-        now = Instance(
-            name=self.key.name,
-            instance=self.key.instance,
-            digest=self.digest,
-            leader=self.leader if self.leader_alive else None,
-            members=self.members,
-            started=self.started,
-            started_at=self.started_at,
-            wrote=self.wrote,
-            command=self.command,
-            stopping=self.stopping,
-            cpu_percent=self.usage.cpu_percent,
-            memory_bytes=self.usage.memory_bytes,
-        )
-        if self._instance is None or self._instance != now:
-            self._instance = now
-        return self._instance
+        varying = self.members, self.wrote, self.command, self.stopping, self.usage
+        if self._shown is None or self._shown[0] != varying:
+            instance = Instance(
+                name=self.key.name,
+                instance=self.key.instance,
+                digest=self.digest,
+                leader=self.leader if self.leader_alive else None,
+                members=self.members,
+                started=self.started,
+                started_at=self.started_at,
+                wrote=self.wrote,
+                command=self.command,
+                stopping=self.stopping,
+                cpu_percent=self.usage.cpu_percent,
+                memory_bytes=self.usage.memory_bytes,
+            )
+            self._shown = varying, instance
+        return self._shown[1]
 
     def _unwatch(self) -> None:
         if self._watched is not None:

@@ -1,21 +1,23 @@
-"""CPU and memory of runs, for people: sampled every few seconds, never part of a decision about life."""
+"""CPU and memory of runs, for people and for `resources.memory`: sampled every few seconds."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 
-import psutil
-
 from reconciler.model import ProcessId
+from reconciler.processes import proctable
 from reconciler.processes.runs import Run, Usage
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Sampler:
-    """Remembers each process, and its CPU seconds, between samples."""
+    """Remembers the CPU seconds of each process between samples."""
 
     def __init__(self) -> None:
-        self._known: dict[ProcessId, tuple[psutil.Process, float]] = {}
+        self._known: dict[ProcessId, float] = {}
         self._at = time.monotonic()
 
     def sample(self, runs: Iterable[Run]) -> None:
@@ -28,14 +30,13 @@ class Sampler:
             memory = 0
             for member in run.members:
                 try:
-                    process, before_s = self._known.get(member) or (psutil.Process(member.pid), None)
-                    with process.oneshot():
-                        times, resident = process.cpu_times(), process.memory_info().rss
-                except psutil.Error:  # it has gone, or is another user's
+                    stat = proctable.stat(member.pid)
+                except OSError:  # told of when the table is read
                     continue
-                cpu_s = times.user + times.system
-                known[member] = process, cpu_s
-                used_s += cpu_s - (cpu_s if before_s is None else before_s)
-                memory += resident
+                if stat is None or stat.start_ticks != member.start_ticks:
+                    continue
+                known[member] = stat.cpu_s
+                used_s += stat.cpu_s - self._known.get(member, stat.cpu_s)
+                memory += stat.resident_pages * PAGE_BYTES
             run.usage = Usage(round(100 * used_s / elapsed_s, 1), memory)
         self._known, self._at = known, now

@@ -13,7 +13,7 @@ from collectors.cursors import HOUR_NS, Cursors, Settled, read_cursor, read_ledg
 NOW = 1_793_480_000 * 10**9 // HOUR_NS
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_the_order_every_row_is_taken_once_and_ends_up_settled(data: st.DataObject) -> None:
     cursor, last = Cursor(), 20

@@ -39,7 +39,6 @@ def named(text: str) -> str:
 
 @settings(
     max_examples=25,
-    deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -74,7 +74,7 @@ def test_a_slow_link_is_none_that_is_lost(tmp_path: Path, simulated: Running, fa
     asyncio.run(main())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 7)), min_size=1, max_size=8))
 def test_an_answer_with_wrong_bits_ends_in_a_lost_link_at_worst(
     tmp_path: Path, simulated: Running, flips: list[tuple[int, int]]

@@ -123,7 +123,7 @@ TYPES = (
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_an_answer_gives_the_same_line_whether_or_not_all_went_well_before(data: st.DataObject) -> None:
     tags = []

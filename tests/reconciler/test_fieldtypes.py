@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.fieldtypes import as_applied, lock_types
+from reconciler.fieldtypes import Known, as_applied, lock_types
 from reconciler.model import Manifest
 from tests.reconciler.given import desired, manifest
 
@@ -56,7 +56,7 @@ def opcua(**tag: Any) -> Manifest:
 def test_a_change_of_a_stored_type_is_refused_and_what_runs_stays(
     before: Manifest, after: Manifest, said: str | None
 ) -> None:
-    found = lock_types(desired(after), as_applied(desired(before)), {})
+    found = lock_types(desired(after), as_applied(desired(before)), Known())
     if said is None:
         assert found == desired(after)
         return
@@ -72,24 +72,24 @@ def test_a_change_of_a_stored_type_is_refused_and_what_runs_stays(
 def test_two_collectors_of_one_measurement_and_sink_agree_or_the_newcomer_is_refused() -> None:
     first, second = press(INT, measurement="m"), press(FLOAT, name="alpha", measurement="m")
     elsewhere = manifest("beta", devices=[{"host": "h"}], tags=[FLOAT], measurement="m", sinks=["other"])
-    found = lock_types(desired(first, second, elsewhere), as_applied(desired(first)), {})
+    found = lock_types(desired(first, second, elsewhere), as_applied(desired(first)), Known())
     assert found.manifests.keys() == {"press", "beta"}
     assert "by press" in found.broken["alpha"].message
-    unseen = lock_types(desired(first, second), {}, {})
+    unseen = lock_types(desired(first, second), {}, Known())
     assert unseen.manifests.keys() == {"alpha"}  # neither has run: the first by name has the word
 
 
 def test_what_ran_beside_another_type_already_goes_on_and_is_told() -> None:
     both = desired(press(INT, measurement="m"), press(FLOAT, name="alpha", measurement="m"))
-    found = lock_types(both, as_applied(both), {})
+    found = lock_types(both, as_applied(both), Known())
     assert found.manifests == both.manifests
     assert found.broken.keys() == {"press"}
 
 
 def test_types_are_worked_out_only_where_something_may_differ() -> None:
-    known: dict[tuple[str, str], Any] = {}
+    known = Known()
     plant = desired(*(press(INT, name=f"p{n}") for n in range(5)))
     lock_types(plant, as_applied(plant), known)
-    assert known == {}
+    assert known.types == {}
     lock_types(desired(press(SCALED, name="p1")), as_applied(plant), known)
-    assert {name for name, _ in known} == {"p1"}
+    assert {name for name, _ in known.types} == {"p1"}

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.diff import as_json, as_text, exit_code
+from reconciler.manifest import manifest_of
 from reconciler.model import (
     Action,
     Desired,
@@ -275,3 +276,55 @@ def test_a_duplicate_that_stops_is_looked_at_when_its_grace_ends() -> None:
     decided = plan(desired(PRESS), observed, {}, NOW, wall=WALL, node=NODE, passes_since=LONG_AGO)
     assert going.stopping
     assert decided.look_at == going.stopping.kill_at
+
+
+limits = st.fixed_dictionaries(
+    {
+        "startTimeout": st.sampled_from(("5s", "30s")),
+        "staleAfter": st.sampled_from(("15s", "60s")),
+        "logSilence": st.sampled_from(("10s", "40s")),
+    }
+)
+looks = st.lists(
+    st.tuples(
+        st.sampled_from((0.0, 0.5, 1.0, 5.0, 10.0, 15.0, 29.0, 30.0, 31.0)),  # later than the look before
+        st.sampled_from(("young", "cycled", "silent")),
+        st.sampled_from(("alive", "stopping", "gone")),
+        st.sampled_from((None, 3.0, 40.0)),  # paused for so long
+        st.sampled_from((None, 2.0, 20.0)),  # due to start so much later
+    ),
+    min_size=2,
+    max_size=8,
+)
+
+
+@given(st.sampled_from(("modbus", "exec")), limits, looks)
+def test_a_plan_that_takes_over_what_has_not_changed_is_the_plan_made_anew(
+    kind: str, health: dict[str, str], passes: list[tuple[float, str, str, float | None, float | None]]
+) -> None:
+    document = {"type": kind, "health": health}
+    press = manifest_of("Collector", "p.yaml", 1, {"name": "press"}, document, digest_of=PRESS.digest)
+    want, before, now, reported = desired(press), None, NOW, NOW
+    for later, report_is, fate, pause_s, due_s in passes:
+        now += later
+        reported = reported if report_is == "silent" else now
+        running = replace(instance(press, started=NOW), wrote=NOW)
+        if fate == "stopping":
+            running = replace(running, stopping=Stopping(NOW, NOW + 10, "DigestChanged"))
+        told = report(running, cycled=report_is != "young", monotonic_s=reported)
+        table = Observed(
+            BOOT,
+            instances={} if fate == "gone" else {"press": (running,)},
+            reports={"press": told},
+            applied={"press": applied(press, want)},
+        )
+        past = History(BOOT, digest=press.digest, next_start=None if due_s is None else NOW + due_s)
+        more: dict[str, Any] = {
+            "pauses": {} if pause_s is None else {"press": Pause("me", "why", WALL + pause_s)},
+            "wall": WALL + now - NOW,
+            "node": NODE,
+            "passes_since": LONG_AGO,
+        }
+        anew = plan(want, table, {"press": past}, now, **more)
+        before = plan(want, table, {"press": past}, now, before=before, **more)
+        assert before == anew

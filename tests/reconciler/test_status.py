@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,22 +132,42 @@ def test_a_first_cycle_is_awaited_before_ready() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.booleans(), st.booleans(), st.booleans(), st.floats(0, 100)), min_size=2, max_size=8
+        st.tuples(
+            st.booleans(),
+            st.booleans(),
+            st.booleans(),
+            st.floats(0, 100),
+            st.integers(0, 1),
+            st.integers(0, 1),
+        ),
+        min_size=2,
+        max_size=8,
     )
 )
 def test_what_is_described_after_another_pass_is_what_would_be_described_anew(
-    passes: list[tuple[bool, bool, bool, float]],
+    passes: list[tuple[bool, bool, bool, float, int, int]],
 ) -> None:
     want = desired(PRESS)
     told: Described | None = None
     now = NOW
-    for alive, sending, connected, later in passes:
+    for alive, sending, connected, later, reads, used in passes:
         now += later
-        devices = (DeviceReport("a", "h:502/1", connected=connected),)
+        devices = (DeviceReport("a", "h:502/1", connected=connected, reads=reads),)
+        press = replace(ONE, cpu_percent=float(used), memory_bytes=used)
+        told_of = report(
+            ONE,
+            devices=devices,
+            points={"plant": Points(reads, queued=reads)},
+            points_per_second=float(used),
+            buffer=BufferReport(reads, 10, 700.0 * used),
+        )
         seen = Observed(
             BOOT,
-            instances={**({"press": (ONE,)} if alive else {}), **({"plant": (SENDER,)} if sending else {})},
-            reports={"press": report(ONE, devices=devices)},
+            instances={**({"press": (press,)} if alive else {}), **({"plant": (SENDER,)} if sending else {})},
+            reports={
+                "press": told_of,
+                "plant": report(SENDER, points={"press": Points(used, delivered=used)}),
+            },
         )
         (step,) = [
             s

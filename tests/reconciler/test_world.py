@@ -292,7 +292,6 @@ TestPlant = pytest.mark.timeout(EXAMPLES)(Plant.TestCase)
 TestPlant.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=20,
-    deadline=None,
     derandomize=not os.environ.get("DAQ_STORM"),
     suppress_health_check=[HealthCheck.too_slow],
 )

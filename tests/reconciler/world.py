@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from reconciler import restarts
@@ -94,6 +95,7 @@ class World:
     lives: dict[str, LiveFile] = field(default_factory=dict)
     ran_last: dict[str, str] = field(default_factory=dict)
     histories: Mapping[str, History] = field(default_factory=dict)
+    before: Plan | None = None
     boot: int = 1
     passes_since: float = 1000.0
     looked: float = 1000.0
@@ -161,6 +163,7 @@ class World:
         unseen = [replace(end, exit_code=None, signal=None, observed_by="none") for end in self.untold]
         self.untold = [replace(end, ended=self.now, lived_s=None) for end in unseen]
         self.passes_since = self.looked = self.now
+        self.before = None
 
     def reboot(self) -> None:
         """All processes are gone and the monotonic clock begins anew."""
@@ -169,6 +172,7 @@ class World:
             self.end(process, None)
         self.boot += 1
         self.now = 10.0
+        self.before = None
         self.untold = [replace(end, earlier_boot=True) for end in self.untold]
         self.strangers.clear()
         self.failed.clear()
@@ -222,8 +226,9 @@ class World:
         return Observed(self.boot_id, self.readable, instances, holders, ended, reports, applied)
 
     def decide(self, desired: Desired, seen: Observed, *, force: bool = False) -> Plan:
-        """What a pass over `desired` would do."""
-        return plan(
+        """What a pass over `desired` would do, whether or not it knows what the last one decided."""
+        decide = partial(
+            plan,
             desired,
             seen,
             self.histories,
@@ -234,6 +239,9 @@ class World:
             fingerprints={n: self.fingerprints.get(n, "") for n, h in self.histories.items() if h.held},
             force=force,
         )
+        decided = decide(before=self.before)
+        assert decided == decide()
+        return decided
 
     def pass_once(self, *, force: bool = False) -> tuple[Observed, Plan]:
         """One pass; returns what it saw and did."""
@@ -249,6 +257,7 @@ class World:
         for step in decided.acting:
             histories[step.name] = self._act(step, histories.get(step.name, History()))
         self.histories = restarts.after_pass(histories, decided, seen.boot_id, self.now)
+        self.before = decided
         return seen, decided
 
     def _remember_ends(self, seen: Observed) -> None:
