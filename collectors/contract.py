@@ -318,11 +318,20 @@ def read_values(state: StateDir, name: str, within_s: float = 2.5) -> dict[str, 
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Replace a JSON file atomically; with `durable`, on disk before it returns. Raises OSError.
+    """Replace a JSON file, see :func:`replace_file`."""
+    replace_file(path, json_bytes(value), durable=durable)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Replace a file atomically; with `durable`, on disk before it returns. Raises OSError.
 
     A file has one writer, so the name of what is half written is fixed: a writer that was killed leaves at most one.
     """
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -4,7 +4,8 @@ Publishing costs the same whether anybody listens or not: whoever wants to see m
 the values in it, in a thread of its own.
 
 Files are replaced atomically. A name's file is rewritten when anything but its counters changed, else every
-10 s: a write per collector and second would be the most expensive thing the reconciler does.
+10 s: a write per collector and second would be the most expensive thing the reconciler does. ``status.json`` is made of
+the texts of these files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collectors.contract import StateDir, read_json, write_json
+from collectors.contract import StateDir, json_bytes, read_json, replace_file
 from reconciler.model import Desired, History, Plan
 
 REFRESH_S = 10.0
@@ -65,6 +66,7 @@ class Publisher:
         self.state = state
         self.listeners: list[Callable[[], object]] = []
         self._written: dict[str, tuple[object, float]] = {}
+        self._texts: dict[str, bytes] = {}
 
     @property
     def ready(self) -> bool:
@@ -96,17 +98,22 @@ class Publisher:
         directory = self.state.root / "status"
         for status in processes:
             name = status["name"]
-            self._write(name, directory / f"{name}.json", status, lasting[name], now)
-        gone = self._written.keys() - lasting.keys() - {""}
-        for name in gone:
+            if self._is_due(name, lasting[name], now):
+                self._texts[name] = json_bytes(status)
+                self._write(name, directory / f"{name}.json", self._texts[name], lasting[name], now)
+        for name in self._texts.keys() - lasting.keys():
             self._remove(name, directory / f"{name}.json")
         written = [self._written[name][0] for name in lasting if name in self._written]
-        self._write(
-            "",
-            self.state.root / "status.json",
-            document,
-            (document["converged"], document["source"], written),
-            now,
+        whole = document["converged"], document["source"], written
+        if self._is_due("", whole, now):
+            self._write("", self.state.root / "status.json", self._whole(document), whole, now)
+
+    def _whole(self, document: Mapping[str, Any]) -> bytes:
+        frame = json_bytes({**document, "processes": []})
+        return (
+            frame.removesuffix(b"]}")
+            + b",".join(self._texts[s["name"]] for s in document["processes"])
+            + b"]}"
         )
 
     def _remove(self, name: str, path: Path) -> None:
@@ -115,18 +122,20 @@ class Publisher:
         except OSError as error:
             logger.warning("cannot remove %s: %s", path, error.strerror)
         else:
-            del self._written[name]
+            del self._texts[name]
+            self._written.pop(name, None)
 
-    def _write(self, key: str, path: Any, value: Mapping[str, Any], lasting: object, now: float) -> None:
+    def _is_due(self, key: str, lasting: object, now: float) -> bool:
         before, at = self._written.get(key, (None, float("-inf")))
-        if (before is lasting or before == lasting) and now - at < REFRESH_S:
-            return
+        return now - at >= REFRESH_S or not (before is lasting or before == lasting)
+
+    def _write(self, key: str, path: Path, text: bytes, lasting: object, now: float) -> None:
         try:
-            write_json(path, value)
+            replace_file(path, text)
         except OSError as error:
             logger.warning("cannot write %s: %s", path, error.strerror)
         else:
-            self._written[key] = (lasting, now)
+            self._written[key] = lasting, now
 
 
 def last_published(state: StateDir) -> Mapping[str, Any]:

@@ -185,6 +185,8 @@ def terminations(history: History) -> list[dict[str, Any]]:
 
 def shown(instances: Sequence[Instance], step: Step) -> Instance | None:
     """The instance that matters: not stopping before stopping, the wanted digest before others."""
+    if len(instances) == 1:
+        return instances[0]
     return min(
         instances, key=lambda i: (i.stopping is not None, i.digest != step.digest, i.started), default=None
     )

@@ -43,7 +43,8 @@ class Records:
         """Keep `histories` from now on; a name that is missing there is forgotten."""
         self.histories = dict(histories)
         for name, history in histories.items():
-            if self._written.get(name) != history or (durable and name in self._fleeting):
+            written = self._written.get(name)
+            if (written is not history and written != history) or (durable and name in self._fleeting):
                 self._write(name, history, durable=durable)
         for name in self._written.keys() - histories.keys():
             try:

@@ -250,7 +250,8 @@ class Processes:
             raise StartError("LockHeld", f"cannot start {name}: its lock is held")
         try:
             self._write_spec(spec)
-            self.update(name, live)
+            if self._files.live(name) != live:
+                self.update(name, live)
             boot_id = self._following.boot.boot_id
             intent = Intent(environ[ENV_INSTANCE], spec.digest, boot_id, self._files.log_size(name))
             self._intents.put(name, intent)

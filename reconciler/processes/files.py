@@ -106,6 +106,10 @@ class ChildFiles:
         path.unlink(missing_ok=True)
         self._specs.forget(os.fspath(path))
 
+    def live(self, name: str) -> LiveFile | None:
+        """The live file of the name."""
+        return self._lives.get(self._path(self._state.live, name))
+
     def live_written(self, name: str) -> None:
         """The live file of the name was replaced."""
         self._lives.forget(self._path(self._state.live, name))

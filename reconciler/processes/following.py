@@ -84,13 +84,15 @@ class Following:
     def _groups(self, table: proctable.Table) -> dict[Key, Group]:
         if table.problem:
             raise OSError(table.problem)
-        led = {
-            session: (run.leader, key, run.digest)
-            for key, run in self.runs.items()
-            for session in run.sessions
-            if run.leader and session == run.leader.pid
-        }
-        return group(table, led, self.boot)
+        led, alone = {}, {}
+        for key, run in self.runs.items():
+            if run.leader is None:
+                continue
+            if run.group and run.group.members == (run.leader,) and run.group.sessions == {run.leader.pid}:
+                alone[run.leader.pid] = key, run.group
+            if run.leader.pid in run.sessions:
+                led[run.leader.pid] = run.leader, key, run.digest
+        return group(table, led, self.boot, alone)
 
     def holders(self, groups: dict[Key, Group]) -> dict[str, Holder]:
         """Who holds the lock of a name that has no process. A start being born, or a session that a start of

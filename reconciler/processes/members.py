@@ -41,18 +41,27 @@ class Boot:
         return ProcessId(self.boot_id, self.pid_namespace, pid, start_ticks)
 
 
-def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boot) -> dict[Key, Group]:
+def group(
+    table: Table,
+    led: Mapping[int, tuple[ProcessId, Key, str]],
+    boot: Boot,
+    alone: Mapping[int, tuple[Key, Group]],
+) -> dict[Key, Group]:
     """Every start with a live process: those that claim it, and all of the sessions that such a process
     leads.
 
     `led` are sessions known from before, by their id: the process that led each, its start and digest. A
     session outlives its leader, and its number is not given away while a member lives. A session that a
-    claiming process merely visits (a person's shell) stays out of it. Raises OSError.
+    claiming process merely visits (a person's shell) stays out of it. `alone` are starts of one process, as they were
+    last, by its pid: hundreds that nothing has happened to cost next to nothing. Raises OSError.
     """
     own = _own_processes(table)
     see = cache(partial(_seen, table))  # one answer for all of this look
+    groups = _unchanged(table, alone)
     owners: dict[int, tuple[Key, str]] = {}
     for session, (leader, key, digest) in led.items():
+        if key in groups:
+            continue
         now = see(session) if session in table.sessions else None
         if now is None or now.start_ticks == leader.start_ticks:
             owners[session] = key, digest
@@ -66,6 +75,8 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
             sessions.add(session)
 
     for pid, claim in table.claims.items():
+        if pid in table.leaders and Key(claim.name, claim.instance) in groups:
+            continue
         seen = see(pid)
         if pid in own or seen is None:
             continue
@@ -80,7 +91,6 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
         ]
         if pids:
             add(key, digest, pids, session)
-    groups = {}
     for key, (digest, members, sessions) in found.items():
         for pid in members - alive.keys():
             seen = see(pid)
@@ -90,6 +100,18 @@ def group(table: Table, led: Mapping[int, tuple[ProcessId, Key, str]], boot: Boo
         if living:
             groups[key] = Group(digest, living, frozenset(sessions))
     return groups
+
+
+def _unchanged(table: Table, alone: Mapping[int, tuple[Key, Group]]) -> dict[Key, Group]:
+    """Those of `alone` whose leader lives, still the only one of its session, and whom nobody else claims to be of."""
+    others = {
+        Key(claim.name, claim.instance) for pid, claim in table.claims.items() if pid not in table.leaders
+    }
+    return {
+        key: known
+        for pid, (key, known) in alone.items()
+        if pid in table.leaders and table.sessions.get(pid) == [pid] and key not in others
+    }
 
 
 class _Seen(NamedTuple):

@@ -39,6 +39,8 @@ class Run:
     started_at: float
     members: tuple[ProcessId, ...]
     sessions: frozenset[int]
+    group: Group | None = None
+    """What the last look found of it."""
     log_from: int = 0
     log_size: int = -1
     wrote: float = 0.0
@@ -58,6 +60,7 @@ class Run:
 
     def follow(self, group: Group, wakes: select.epoll) -> None:
         """Take over what a look has found. Raises OSError."""
+        self.group = group
         self.members = group.members
         self.sessions |= group.sessions
         if self.leader and self.leader_alive:
