@@ -1,4 +1,4 @@
-"""A collector's report: built from its figures, written when something changed or the last one grows old."""
+"""A child's report: built from its figures, written when something changed or the last one grows old."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from collectors.bell import ring
 from collectors.contract import (
     ENV_INSTANCE,
     REPORT_EVERY_S,
@@ -28,6 +29,7 @@ class Reporter:
     """Writes the report of one child; `figures` fills in what it knows."""
 
     def __init__(self, spec: SpecFile, state: StateDir, figures: Callable[[Report], Report]) -> None:
+        self._state = state
         self._path = state.report(spec.name)
         self._figures = figures
         self._blank = Report(
@@ -66,6 +68,8 @@ class Reporter:
 
     def _put(self, report: Report) -> None:
         write_json(self._path, to_json(report))
+        if self._last is None or self._last.news != report.news:
+            ring(self._state, report.name)
         self._last = report
 
 

@@ -1,19 +1,16 @@
-"""Asking the running loop over its socket: one JSON object there, one back.
-
-``<state-dir>/control.sock`` (0600, this uid only) is bound and connected through the directory's descriptor: a path
-longer than the 107 bytes of a socket address would fail otherwise.
+"""Asking the running loop over its socket ``<state-dir>/control.sock`` (0600, this uid only): one JSON object there,
+one back.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from collectors.contract import StateDir
+from collectors.socketpath import socket_path
 
 NAME = "control.sock"
 
@@ -22,20 +19,10 @@ class UnreachableError(Exception):
     """No loop answers on the socket of this state directory."""
 
 
-@contextmanager
-def address(state: StateDir) -> Iterator[str]:
-    """The path of the socket, as long as the context lasts. Raises OSError."""
-    fd = os.open(state.root, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{fd}/{NAME}"
-    finally:
-        os.close(fd)
-
-
 def answers(state: StateDir) -> bool:
     """Whether a loop listens for this state directory."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, address(state) as path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, socket_path(state.root, NAME) as path:
             sock.connect(path)
     except OSError:
         return False
@@ -50,7 +37,7 @@ def ask(state: StateDir, request: Mapping[str, Any], timeout_s: float) -> Mappin
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(timeout_s)
         try:
-            with address(state) as path:
+            with socket_path(state.root, NAME) as path:
                 sock.connect(path)
             sock.sendall(json.dumps(request, ensure_ascii=False).encode() + b"\n")
             with sock.makefile("rb") as file:

@@ -10,10 +10,12 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from collectors.contract import StateDir, monotonic
-from reconciler.loop.ask import NAME, address, answers
+from collectors.socketpath import socket_path
+from reconciler.loop.ask import NAME, answers
 from reconciler.processes import StateDirError, lock_instance
 
 LIMIT = 65536
@@ -45,18 +47,23 @@ async def listen(state: StateDir, answer: Answer) -> asyncio.Server:
         finally:
             writer.close()
 
-    try:
-        (state.root / NAME).unlink(missing_ok=True)
-    except (IsADirectoryError, PermissionError):  # not ours: it must not keep the loop from starting
-        (state.root / NAME).rename(state.root / f"{NAME}.broken")
+    make_way(state.root / NAME)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with address(state) as path:
+    with socket_path(state.root, NAME) as path:
         before = os.umask(0o177)
         try:
             sock.bind(path)
         finally:
             os.umask(before)
     return await asyncio.start_unix_server(serve, sock=sock, limit=LIMIT)
+
+
+def make_way(socket: Path) -> None:
+    """Remove what lies where a socket is to be. Raises OSError."""
+    try:
+        socket.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):  # not ours: it must not keep the loop from starting
+        socket.rename(socket.with_name(f"{socket.name}.broken"))
 
 
 def lock_when_free(state: StateDir, wait_s: float) -> int:

@@ -242,10 +242,10 @@ class Reconciler:
         """Names with a live process at the last look."""
         return {n for n, found in self._look.observed.instances.items() if found} if self._look else set()
 
-    def has_news(self, files: Collection[str] = ()) -> bool:
-        """Whether a child reports anything but counters since the last look, in any of `files` or, without, at all."""
+    def has_news(self, names: Collection[str]) -> bool:
+        """Whether the report of any of these says anything but counters that it did not at the last look."""
         seen = self._look.observed.reports if self._look else {}
-        reports = self.processes.reports(files)
+        reports = self.processes.reports(names)
         return any(name not in seen or seen[name].news != report.news for name, report in reports.items())
 
     @property

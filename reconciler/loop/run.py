@@ -16,6 +16,7 @@ from collectors.contract import StateDir, monotonic
 from reconciler import __version__
 from reconciler.gitsource.remote import Remote
 from reconciler.loop.control import listen
+from reconciler.loop.doorbell import Doorbell
 from reconciler.loop.notify import ServiceManager
 from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.outcome import headline
@@ -31,7 +32,6 @@ EXIT_DOWN = 3
 """Ended by `daq down`; the service manager must not start the loop again."""
 
 LOOK_EVERY_S = 5.0
-REPORT_CALM_S = 0.2
 FAILED_PASS_S = 1.0
 APPLY_HAS_LOCK_S = 60.0
 ANSWER_S = 5.0
@@ -80,12 +80,8 @@ class Loop:
             events.add_signal_handler(sig, self._end, EXIT_ASKED, stop_on_exit)
         events.add_signal_handler(signal.SIGHUP, self._hang_up)
         events.add_reader(reconciler.processes.fileno(), self._wake.set)
-        hints = [
-            events.create_task(watch(reconciler.reader.watched, lambda _: self._look_whole())),
-            events.create_task(
-                watch(reconciler.state.root / "reports", self._read_reports, calm_s=REPORT_CALM_S)
-            ),
-        ]
+        edits = events.create_task(watch(reconciler.reader.watched, self._look_whole))
+        doorbell = Doorbell(reconciler.state, self._read_reports)
         control = await listen(reconciler.state, self._answer)
         if self._server:
             self._server.start()
@@ -95,8 +91,8 @@ class Loop:
             await self._pass_until_the_end()
         finally:
             control.close()
-            for hint in hints:
-                hint.cancel()
+            doorbell.close()
+            edits.cancel()
             events.remove_reader(reconciler.processes.fileno())
         self._take_leave()
         assert self._exit_code is not None
@@ -155,8 +151,8 @@ class Loop:
         self._whole = True
         self._wake.set()
 
-    def _read_reports(self, files: Collection[str]) -> None:
-        if self._reconciler.has_news(files):
+    def _read_reports(self, names: Collection[str]) -> None:
+        if self._reconciler.has_news(names):
             self._wake.set()
 
     def _hang_up(self) -> None:

@@ -129,9 +129,9 @@ class Processes:
         """What that digest of `name` was given; None where the files are gone."""
         return self._files.applied(name, digest)
 
-    def reports(self, files: Collection[str] = ()) -> Mapping[str, Report]:
-        """The newest report of each name; with `files` only of those."""
-        return self._files.reports(files)
+    def reports(self, names: Collection[str]) -> Mapping[str, Report]:
+        """The newest reports of these names."""
+        return self._files.reports(names)
 
     def fingerprint(self, spec: SpecFile) -> str:
         """Changes when a variable or file that `spec` refers to does."""
@@ -298,7 +298,7 @@ class Processes:
             instances=instances,
             holders=holders or {},
             ended=ended,
-            reports=self._files.known_reports if quick else self.reports(),
+            reports=self._files.known_reports if quick else self._files.all_reports(),
             applied={
                 n: found for n, digest in given if (found := self._files.applied(n, digest, quick=quick))
             },

@@ -129,21 +129,32 @@ class ChildFiles:
             known = self._applied[name] = Applied(spec, live)
         return known
 
-    def reports(self, files: Collection[str] = ()) -> Mapping[str, Report]:
-        """The newest report of each name, of `files` or all; one that speaks of another name is passed over."""
-        found: dict[str, Report] = {}
-        for path in files or self._report_files():
-            directory, _, file = path.rpartition("/")
-            report = self._reports.get(path) if file[:1] != "." and file.endswith(".json") else None
-            if report and path == f"{directory}/{report.name}.json":
-                found[report.name] = report
-        self._known_reports = {**self._known_reports, **found} if files else found
+    def all_reports(self) -> Mapping[str, Report]:
+        """The newest report of each name."""
+        self._known_reports = self._read_reports(self._report_files())
+        return self._known_reports
+
+    def reports(self, names: Collection[str]) -> Mapping[str, Report]:
+        """The newest reports of these names."""
+        directory = f"{self._state.root}/reports"
+        found = self._read_reports([f"{directory}/{name}.json" for name in names if "/" not in name])
+        self._known_reports = {**self._known_reports, **found}
         return found
 
     @property
     def known_reports(self) -> Mapping[str, Report]:
         """The reports as they were last read."""
         return self._known_reports
+
+    def _read_reports(self, files: Collection[str]) -> dict[str, Report]:
+        """By name; one that speaks of another name is passed over."""
+        found: dict[str, Report] = {}
+        for path in files:
+            directory, _, file = path.rpartition("/")
+            report = self._reports.get(path) if file[:1] != "." and file.endswith(".json") else None
+            if report and path == f"{directory}/{report.name}.json":
+                found[report.name] = report
+        return found
 
     def _report_files(self) -> list[str]:
         directory = f"{self._state.root}/reports"

@@ -13,12 +13,12 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Literal
 
 from collectors.contract import StateDir, monotonic
 from collectors.nursery import wire
+from collectors.socketpath import socket_path
 from reconciler.processes import pidfd, proctable
 
 NAME = "nursery.sock"
@@ -146,7 +146,7 @@ class Nursery:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.settimeout(ANSWER_S)
-            with _address(self._state.root) as path:
+            with socket_path(self._state.root, NAME) as path:
                 connection.connect(path)
             self._wakes.register(connection, select.EPOLLIN | select.EPOLLONESHOT)
         except BaseException:
@@ -163,7 +163,7 @@ class Nursery:
         }
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
-            _address(self._state.root) as path,
+            socket_path(self._state.root, NAME) as path,
             (self._state.root / "nursery.log").open("ab") as log,
         ):
             listener.bind(path)  # in a directory that is ours alone
@@ -231,13 +231,3 @@ def _readable(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
-
-
-@contextlib.contextmanager
-def _address(root: Path) -> Iterator[str]:
-    """A path of the socket that is short enough for a socket address, however long that of the directory is."""
-    fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{fd}/{NAME}"
-    finally:
-        os.close(fd)
