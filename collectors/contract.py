@@ -317,6 +317,9 @@ def read_values(state: StateDir, name: str, within_s: float = 2.5) -> dict[str, 
         time.sleep(_LOOK_AGAIN_S)
 
 
+_REPLACED = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+
+
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     """Replace a JSON file, see :func:`replace_file`."""
     replace_file(path, json_bytes(value), durable=durable)
@@ -332,16 +335,21 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
 
     A file has one writer, so the name of what is half written is fixed: a writer that was killed leaves at most one.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    temporary = f"{path.parent}/.{path.name}.tmp"
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
+        fd = os.open(temporary, _REPLACED, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(temporary, _REPLACED, 0o600)
+    try:
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, path)  # noqa: PTH105  (hot path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
