@@ -8,7 +8,7 @@ that was asked for counts nothing. ``delay: 0s`` starts again at once the first 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from collectors.contract import EXIT_CONFIG, EXIT_STOPPED
@@ -241,8 +241,18 @@ def _held(history: History, reason: str, message: str) -> History:
 
 
 def history_to_json(history: History) -> dict[str, Any]:
-    """A plain JSON object."""
-    return asdict(history)
+    """A plain JSON object. As asdict(), which takes five times as long, and a start waits for it."""
+    return {
+        **_plain(history),
+        "held": history.held and _plain(history.held),
+        "terminations": [
+            {**_plain(end), "stopped": end.stopped and _plain(end.stopped)} for end in history.terminations
+        ],
+    }
+
+
+def _plain(value: History | Held | Termination | Stopping) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def history_from_json(value: Any) -> History:

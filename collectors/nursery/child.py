@@ -19,6 +19,7 @@ from collectors.contract import ENV_STATE_DIR
 from collectors.nursery.nameplate import Nameplate
 from collectors.nursery.wire import Birth
 
+OOM_SCORE = "/proc/self/oom_score_adj"
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """As Python has them at its start."""
 
@@ -73,10 +74,12 @@ def _take_priority(birth: Birth) -> None:
     if os.getpriority(os.PRIO_PROCESS, 0) != birth.nice:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, birth.nice)
-    path = Path("/proc/self/oom_score_adj")
-    if int(path.read_text()) != birth.oom_score_adj:
+    fd = os.open(OOM_SCORE, os.O_RDONLY)  # of hundreds of births each waits for this: no Path
+    score = int(os.read(fd, 16))
+    os.close(fd)
+    if score != birth.oom_score_adj:
         with contextlib.suppress(PermissionError):
-            path.write_text(str(birth.oom_score_adj))
+            Path(OOM_SCORE).write_text(str(birth.oom_score_adj))
 
 
 def _close_all_but(lock: int) -> None:
