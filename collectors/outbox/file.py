@@ -54,21 +54,23 @@ def unpack(body: bytes) -> bytes:
 def open_file(path: Path, known: str | None) -> sqlite3.Connection:
     """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError.
 
+    SQLite would force a new file to disk ten times before the first row. It is left to the caller to do so once.
+
     One that is there and empty is damaged if senders know it (by the uuid `known`).
 
     Of a damaged log SQLite takes, without a word, what stands before the damage; a copy is set aside then.
     """
     existed, log = path.exists(), files(path)[1]
     committed = committed_frames(log)
-    db = connect(path, write=True, auto_vacuum=True)
+    db = connect(path, write=True, auto_vacuum=True, synchronous="NORMAL" if existed else "OFF")
     try:
-        db.execute("PRAGMA synchronous = NORMAL")
         if committed and db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < committed:
             shutil.copyfile(log, aside_of(path, "-wal"))
         if _is_empty(db):
             if existed and known:
                 raise DamagedError("it is empty, and senders know it")
             create(db, uuid.uuid4().hex)
+        db.execute("PRAGMA synchronous = NORMAL")
         verify(db)
     except BaseException:
         db.close()
