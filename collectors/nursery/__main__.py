@@ -14,9 +14,6 @@ import collectors
 from collectors.contract import StateDir
 from collectors.nursery import wire
 
-SMALLEST, LARGEST, ALIGNED = 48, 512, 16
-FILLING = 64 * 1024
-"""Bytes for each size; more brings little (measured up to 512 KiB)."""
 LEFT_OUT = ("collectors.simulate", "collectors.nursery.__main__")
 
 
@@ -29,9 +26,12 @@ def main() -> int:
     os.dup2(empty, 0)
     os.close(empty)
     _import_all()
+    from collectors.nursery import holes  # noqa: PLC0415
     from collectors.nursery.nameplate import Nameplate  # noqa: PLC0415
     from collectors.nursery.parent import Parent  # noqa: PLC0415
+    from collectors.nursery.rehearsal import rehearse  # noqa: PLC0415
 
+    rehearse()
     state = StateDir(Path(sys.argv[1]))
     plate = Nameplate()
     shown = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
@@ -40,7 +40,7 @@ def main() -> int:
     plate.show([sys.executable, "-m", wire.NURSERY, str(state.root)], shown)
     parent = Parent(state, listener, key, plate)
     gc.collect()
-    filling = _fill_holes()  # noqa: F841  (kept for as long as children are forked)
+    filling = holes.fill()  # noqa: F841  (kept for as long as children are forked)
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "cannot fork: an import has started a thread"  # noqa: PTH208
     parent.serve()
@@ -51,17 +51,6 @@ def _import_all() -> None:
     for module in pkgutil.walk_packages(collectors.__path__, "collectors."):
         if not module.name.startswith(LEFT_OUT):
             importlib.import_module(module.name)
-
-
-def _fill_holes() -> list[bytes]:
-    """Objects for the places that imports left free among theirs.
-
-    A child would put its first objects there, and with each of them copy a page that it could go on sharing. Measured
-    in a Modbus collector: 1.2 MB less of its own. The allocator keeps blocks of up to 512 bytes in classes of 16.
-    """
-    header = sys.getsizeof(b"")
-    sizes = range(SMALLEST, LARGEST + 1, ALIGNED)
-    return [bytes(size - header) for size in sizes for _ in range(FILLING // size)]
 
 
 if __name__ == "__main__":
