@@ -18,7 +18,11 @@ _GENERATIONS = 1 << 20
 
 
 def connect(
-    path: Path, *, write: bool, auto_vacuum: bool = False, synchronous: Literal["OFF", "NORMAL", "FULL"] = "FULL"
+    path: Path,
+    *,
+    write: bool,
+    auto_vacuum: bool = False,
+    synchronous: Literal["OFF", "NORMAL", "FULL"] = "FULL",
 ) -> sqlite3.Connection:
     """Open a database, creating it with `write`; without, only read. Any thread may use it, one at a time.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
@@ -15,11 +16,14 @@ from collectors.contract import StateDir
 from collectors.nursery import wire
 
 LEFT_OUT = ("collectors.simulate", "collectors.nursery.__main__")
+PR_SET_MEMORY_MERGE = 67
+"""prctl(2), since Linux 6.4."""
 
 
 def main() -> int:
     """Warm up, then serve."""
     gc.disable()
+    _let_merge()
     key = wire.key()  # before the imports: of files that change meanwhile it must not be the newer one
     listener = socket.socket(fileno=os.dup(0))
     empty = os.open(os.devnull, os.O_RDONLY)
@@ -45,6 +49,11 @@ def main() -> int:
     assert len(os.listdir("/proc/self/task")) == 1, "cannot fork: an import has started a thread"  # noqa: PTH208
     parent.serve()
     return 0
+
+
+def _let_merge() -> None:
+    """Pages that are equal in many children may be one, on hosts that merge (KSM is off unless switched on there)."""
+    ctypes.CDLL(None).prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0)
 
 
 def _import_all() -> None:

@@ -30,17 +30,18 @@ log = logging.getLogger("collectors.nursery")
 
 def rehearse() -> None:
     """Live and end. What fails is logged."""
+    failed: list[BaseException] = []
     try:
         with tempfile.TemporaryDirectory(prefix="daq-rehearsal-") as directory:
-            failed = asyncio.run(_all(Path(directory)))
+            failed += asyncio.run(_all(Path(directory)))
     except OSError as error:
-        failed = [error]
-    for error in failed:
-        log.warning("cannot rehearse a collector: %s; children will take more memory", error)
+        failed.append(error)
+    for why in failed:
+        log.warning("cannot rehearse a collector: %s; children will take more memory", why or repr(why))
 
 
 async def _all(root: Path) -> list[BaseException]:
-    failed = []
+    failed: list[BaseException] = []
     for life in (_modbus, _melsec, _opcua):
         failed += [e for e in await asyncio.gather(life(root), return_exceptions=True) if e]
     return failed
@@ -78,7 +79,7 @@ async def _live(root: Path, kind: str, device: Mapping[str, Any], tag: Mapping[s
     life = asyncio.create_task(run(file, state))
     async with asyncio.timeout(WITHIN_S):
         while not (life.done() or _has_cycled(state.report(kind))):
-            await asyncio.sleep(LOOK_S)
+            await asyncio.wait([life], timeout=LOOK_S)
     await asyncio.sleep(GOES_ON_S)
     os.kill(os.getpid(), signal.SIGTERM)
     await life

@@ -142,7 +142,8 @@ def aside_of(path: Path, what: str = "") -> Path:
 
 def asides(path: Path) -> list[Path]:
     """Damaged files that were set aside, oldest first."""
-    return sorted(path.parent.glob(f"{path.name}.{ASIDE}-*"))
+    begin = f"{path.name}.{ASIDE}-"
+    return sorted(path.with_name(name) for name in os.listdir(path.parent) if name.startswith(begin))  # noqa: PTH208
 
 
 def points_of(acquired: int, dropped: int, cursor: Cursor) -> Points:

@@ -330,8 +330,8 @@ class Outbox:
             self._sync()
 
     def _sync(self) -> None:
-        """The log is enough: after a power cut SQLite takes it up to its last whole transaction. It is found by the first
-        page of the file, which may be new, as may be the names of both.
+        """The log is enough: after a power cut SQLite takes it up to its last whole transaction. It needs the file's
+        first page to do so, which may be new, as may the names of both.
         """
         file, log, _ = files(self._path)
         for path in (file, log, file.parent) if self._new else (log,):

@@ -31,7 +31,7 @@ async def serve() -> AsyncIterator[int]:
     server.set_policies([SecurityPolicyFactory(SecurityPolicyNone, ua.MessageSecurityMode.None_)])
     await server.start()
     try:
-        yield server._server.sockets[0].getsockname()[1]  # noqa: SLF001  (it tells no other way)
+        yield server._server.sockets[0].getsockname()[1]  # it tells no other way
     finally:
         await server.stop()
 
