@@ -29,18 +29,22 @@ def main() -> int:
         log.error("cannot read the spec file %s: %s", path, error)
         return EXIT_CONFIG
     root = os.environ.get(ENV_STATE_DIR)
-    return asyncio.run(_run(spec, StateDir(Path(root) if root else path.resolve().parent.parent)))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ours below; asyncio would prepare for its own first
+    return asyncio.run(run(spec, StateDir(Path(root) if root else path.resolve().parent.parent)))
 
 
-async def _run(spec: SpecFile, state: StateDir) -> int:
+async def run(spec: SpecFile, state: StateDir) -> int:
+    """Collect, or send, until SIGTERM or SIGINT; the exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if spec.kind == "Sink":
-        from collectors.sender import run  # noqa: PLC0415  (each child imports only its own half)
-    else:
-        from collectors.collect import run  # noqa: PLC0415
-    return await run(spec, state, stop)
+    if spec.kind == "Sink":  # each child imports only its own half
+        from collectors import sender  # noqa: PLC0415
+
+        return await sender.run(spec, state, stop)
+    from collectors import collect  # noqa: PLC0415
+
+    return await collect.run(spec, state, stop)
 
 
 if __name__ == "__main__":

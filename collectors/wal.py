@@ -11,22 +11,30 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 _BUSY_S = 5.0
 _GENERATIONS = 1 << 20
 
 
-def connect(path: Path, *, write: bool, auto_vacuum: bool = False) -> sqlite3.Connection:
+def connect(
+    path: Path,
+    *,
+    write: bool,
+    auto_vacuum: bool = False,
+    synchronous: Literal["OFF", "NORMAL", "FULL"] = "FULL",
+) -> sqlite3.Connection:
     """Open a database, creating it with `write`; without, only read. Any thread may use it, one at a time.
 
     Statements commit by themselves outside :func:`transaction`. `auto_vacuum` lets a new file shrink later.
-    Raises sqlite3.Error, OSError.
+    `synchronous` holds from the first page on. Raises sqlite3.Error, OSError.
     """
     if write:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'rw'}"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
     try:
+        db.execute(f"PRAGMA synchronous = {synchronous}")
         if auto_vacuum:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL" if write else "PRAGMA query_only = 1")

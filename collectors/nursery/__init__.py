@@ -9,6 +9,9 @@ everything of the parent, ``nameplate`` gives it the arguments and environment t
 it is what ``python -m collectors <spec file>`` is. When it carries its name, the parent answers with a pidfd of it.
 The answer is a hint: the reconciler finds the child by the same marks as one that was spawned.
 
+**Sharing.** What a child writes to it copies, a page at a time. So the nursery first has a collector of each protocol
+live for a moment (``rehearsal``), and leaves no free place among its own objects (``holes``).
+
 **Deaths.** The nursery outlives the reconciler. It writes ``exits/<instance>.json`` before it reaps a child, so
 that any later reconciler knows how it ended. When the nursery itself dies, its children live on. It ends when it has
 had neither child nor reconciler for a while, or when its state directory is gone.

@@ -54,21 +54,23 @@ def unpack(body: bytes) -> bytes:
 def open_file(path: Path, known: str | None) -> sqlite3.Connection:
     """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError.
 
+    SQLite would force a new file to disk ten times before the first row. It is left to the caller to do so once.
+
     One that is there and empty is damaged if senders know it (by the uuid `known`).
 
     Of a damaged log SQLite takes, without a word, what stands before the damage; a copy is set aside then.
     """
     existed, log = path.exists(), files(path)[1]
     committed = committed_frames(log)
-    db = connect(path, write=True, auto_vacuum=True)
+    db = connect(path, write=True, auto_vacuum=True, synchronous="NORMAL" if existed else "OFF")
     try:
-        db.execute("PRAGMA synchronous = NORMAL")
         if committed and db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < committed:
             shutil.copyfile(log, aside_of(path, "-wal"))
         if _is_empty(db):
             if existed and known:
                 raise DamagedError("it is empty, and senders know it")
             create(db, uuid.uuid4().hex)
+        db.execute("PRAGMA synchronous = NORMAL")
         verify(db)
     except BaseException:
         db.close()
@@ -140,7 +142,8 @@ def aside_of(path: Path, what: str = "") -> Path:
 
 def asides(path: Path) -> list[Path]:
     """Damaged files that were set aside, oldest first."""
-    return sorted(path.parent.glob(f"{path.name}.{ASIDE}-*"))
+    begin = f"{path.name}.{ASIDE}-"
+    return sorted(path.with_name(name) for name in os.listdir(path.parent) if name.startswith(begin))  # noqa: PTH208
 
 
 def points_of(acquired: int, dropped: int, cursor: Cursor) -> Points:

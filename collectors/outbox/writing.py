@@ -51,7 +51,7 @@ class Outbox:
         self._max_bytes = 0
         self._asides: list[Path] = []
         self._pruned_at = self._synced_at = time.monotonic()
-        self._unsynced = True
+        self._unsynced, self._new = True, True
         self._try()
 
     @property
@@ -213,7 +213,7 @@ class Outbox:
             raise
         self._inode = self._path.stat().st_ino
         self._asides = asides(self._path)
-        self._unsynced, self._max_bytes, self._noted = True, 0, None
+        self._unsynced, self._new, self._max_bytes, self._noted = True, True, 0, None
         return db
 
     def _read(self, db: sqlite3.Connection) -> None:
@@ -330,11 +330,15 @@ class Outbox:
             self._sync()
 
     def _sync(self) -> None:
-        """The log is enough: after a power cut SQLite takes it up to its last whole transaction."""
-        with suppress(FileNotFoundError):  # nothing was written yet
-            fd = os.open(files(self._path)[1], os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fdatasync(fd)
-            finally:
-                os.close(fd)
-        self._synced_at, self._unsynced = time.monotonic(), False
+        """The log is enough: after a power cut SQLite takes it up to its last whole transaction. It needs the file's
+        first page to do so, which may be new, as may the names of both.
+        """
+        file, log, _ = files(self._path)
+        for path in (file, log, file.parent) if self._new else (log,):
+            with suppress(FileNotFoundError):  # nothing was written yet
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fdatasync(fd)
+                finally:
+                    os.close(fd)
+        self._synced_at, self._unsynced, self._new = time.monotonic(), False, False

@@ -46,6 +46,21 @@ def test_points_are_counted_once_for_each_sink_they_go_to(state: StateDir) -> No
         assert outbox.counts() == {"x": Points(acquired=3, queued=3), "y": Points(acquired=4, queued=4)}
 
 
+def test_a_new_outbox_waits_for_no_disk_and_is_put_on_it_whole_by_the_first_sync(
+    state: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, forced = state.outbox("c"), []
+    monkeypatch.setattr(os, "fdatasync", lambda fd: forced.append(Path(f"/proc/self/fd/{fd}").readlink()))
+    with Outbox(state, "c") as outbox:
+        outbox.append(b"m a=1 1", 1, ("x",))
+        assert forced == []
+        outbox.sync()
+        assert forced == [path, files(path)[1], path.parent]
+        outbox.append(b"m a=1 2", 1, ("x",))
+        outbox.sync()
+        assert forced[3:] == [files(path)[1]]
+
+
 def test_counts_and_identity_survive_reopening(state: StateDir) -> None:
     with Outbox(state, "c") as outbox:
         outbox.append(b"m a=1 1", 1, ("x",))

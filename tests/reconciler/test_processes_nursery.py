@@ -123,6 +123,12 @@ def test_nothing_of_the_nursery_leaks_into_its_children(probes: Plant) -> None:
     assert one[0] != two[0]
 
 
+@pytest.mark.skipif(not Path("/proc/self/ksm_stat").exists(), reason="a kernel without KSM, or before 6.8")
+def test_equal_pages_of_forked_children_may_be_one_where_the_host_merges(plant: Plant) -> None:
+    warm(plant)
+    assert "ksm_merge_any: yes" in Path(f"/proc/{pid_of(begin(plant))}/ksm_stat").read_text()
+
+
 def test_exits_are_exact_though_no_reconciler_saw_them(plant: Plant) -> None:
     warm(plant)
     pids = {name: pid_of(begin(plant, name)) for name in ("asked", "killed")}
