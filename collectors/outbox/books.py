@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from collectors.contract import Points, StateDir
 from collectors.cursor import Cursor
-from collectors.cursors import read_cursor
+from collectors.cursorfile import read_cursor
 from collectors.outbox.file import lacks_rows, noted, points_of
 from collectors.outbox.receipt import Receipt
 from collectors.outbox.tally import Tally, added, caught_up

@@ -1,7 +1,8 @@
 """What was acquired, noted beside the outbox with every commit: so that what is missing after damage is known.
 
-Of a damaged log SQLite takes, without a word, what stands before the damage, and whoever opens the database first, be it
-a sender or the ``sqlite3`` program, may have done so before its collector looks. The receipt still has the counts.
+Of a damaged log SQLite takes, without a word, what stands before the damage, and whoever opens the database first,
+be it a sender or the ``sqlite3`` program, may have done so before its collector looks. The receipt still has the
+counts.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from collectors.contract import Points, StateDir, boot_id
-from collectors.cursors import outbox_known_as
+from collectors.cursorfile import outbox_known_as
 from collectors.outbox import space
 from collectors.outbox.books import Books
 from collectors.outbox.file import aside_of, asides, files, lacks_rows, open_file, pack, turn
