@@ -47,7 +47,7 @@ class Cost(NamedTuple):
         gb = self.written / SECONDS * 86400 * WANTED / OUTBOXES / 1e9
         forced = "?" if self.forced is None else f"{self.forced / SECONDS * WANTED / OUTBOXES:.0f}"
         cpu = self.cpu_s / SECONDS * WANTED / OUTBOXES * 100
-        return f"  {what:16} {gb:4,.0f} GB written a day, forced to disk {forced:>3} times a second, {cpu:4.1f} % of a core"
+        return f"  {what:16} {gb:4,.0f} GB written a day, forced {forced:>3} times a second, {cpu:4.1f} % of a core"
 
 
 def run() -> list[Row]:
