@@ -87,6 +87,7 @@ def test_what_is_asked_is_flux_whatever_the_bucket_is_called(state: StateDir) ->
 
 def is_flux(queries: list[str]) -> list[bool]:
     modules = npm_package("@influxdata/flux-lsp-browser", "0.8.40")
-    argv = [program("node"), Path(__file__).with_name("check_flux.js"), modules.parent, json.dumps(queries)]
+    checker = str(Path(__file__).with_name("check_flux.js"))
+    argv = [program("node"), checker, str(modules.parent), json.dumps(queries)]
     found: list[bool] = json.loads(subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout)
     return found
