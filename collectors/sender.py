@@ -122,6 +122,8 @@ class Sender:
         refused = await self._delivery.deliver(batch.chunks) if batch.chunks else []
         if refused is not None:
             await self._note(partial(self._letters.add, refused))
+            if refused:
+                self._news.set()
             await self._note(partial(self._cursors.acknowledge, _settled(batch, refused)))
         elif not self._stop.is_set():
             back = {feed.uuid: taken.rows for feed, taken in batch.taken.items()}
@@ -173,6 +175,7 @@ class Sender:
             points=points,
             points_per_second=self._rate.of(sum(p.delivered for p in points.values())),
             held=self._held,
+            troubles={"Healthy": rejecting} if (rejecting := self._letters.trouble) else {},
         )
 
     async def _report(self) -> None:

@@ -108,6 +108,9 @@ def test_a_line_nobody_can_read_becomes_a_dead_letter_and_holds_up_nothing(state
     assert len(samples(state.database)) == 200
     (letter,) = [json.loads(text) for text in state.dead_letters("local").read_text().splitlines()]
     assert (letter["line"], letter["reason"]) == ("nonsense", "Malformed")
+    told = report(state, "local")
+    assert told and told.troubles["Healthy"].reason == "DataRejected"
+    assert "as this one of nonsense: " in told.troubles["Healthy"].message
 
 
 def test_killing_the_sender_again_and_again_loses_and_doubles_nothing(
