@@ -23,8 +23,9 @@ from pathlib import Path
 
 from collectors.contract import Points, SpecFile, StateDir, read_json
 from collectors.cursor import Cursor
-from collectors.cursors import HOUR_NS, read_cursor, read_ledger
+from collectors.cursorfile import read_cursor, read_ledger
 from collectors.feed import Feed
+from collectors.hours import HOUR_NS
 from collectors.outbox.file import VERSION
 from collectors.sinks import Sink, SinkError, open_sink
 from collectors.wal import connect

@@ -1,55 +1,31 @@
-"""How far a sink has got in each outbox: one database per sink, written by that sink's sender alone.
+"""How far a sink got in each outbox, for its sender, which alone writes it.
 
 A cursor is bound to the uuid of its outbox, so a recreated outbox begins at its first row. Position, ranges
 and counters move in one transaction per acknowledgement, on disk before it returns: the collector deletes
 what the position has passed, and a position that a power cut took back would never be reached again. The
 same transaction keeps the ledger: points delivered, by collector and hour of their timestamps, which is
 what ``daq audit`` compares with the sink.
-
-A damaged database is set aside and made anew. No point is lost and none counted twice by that (but the ledger begins
-again): the collector notes where each cursor stood whenever it deletes rows, so what is not settled by that note is
-still there to be sent, again at worst; a sink that gets a point twice keeps it once.
 """
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Self
 
 from collectors.contract import StateDir
 from collectors.cursor import Cursor, Rows
-from collectors.wal import connect, is_damage, transaction, verify
+from collectors.cursorfile import get, open_cursors
+from collectors.hours import HOUR_NS
+from collectors.wal import transaction
 
-HOUR_NS = 3600 * 10**9
 LEDGER_HOURS = 40 * 24
 """How long delivered points are remembered by hour."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS cursors(
-  uuid TEXT PRIMARY KEY, collector TEXT NOT NULL, position INTEGER NOT NULL DEFAULT 0,
-  delivered INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0, damaged INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ledger(
-  collector TEXT, hour INTEGER, points INTEGER NOT NULL, PRIMARY KEY (collector, hour)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS replayed(letter TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ranges(
-  uuid TEXT, first INTEGER, last INTEGER NOT NULL, settled INTEGER NOT NULL, PRIMARY KEY (uuid, first)
-) WITHOUT ROWID
-"""
-_GET = """
-SELECT position, delivered, rejected, damaged, first, last, settled FROM cursors LEFT JOIN ranges USING (uuid)
-WHERE uuid = ? ORDER BY first
-"""
 _RANGE = "INSERT INTO ranges VALUES (?, ?, ?, ?)"
-
-log = logging.getLogger("collectors.cursors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,67 +37,20 @@ class Settled:
     delivered: Mapping[int, int] = field(default_factory=dict)
 
 
-def read_cursor(state: StateDir, sink: str, uuid: str) -> Cursor:
-    """A sink's cursor in one outbox, as its sender last committed it; rows 0 where the sender never came.
-
-    Raises sqlite3.Error.
-    """
-    path = state.cursors(sink)
-    if not path.exists():
-        return Cursor()
-    with closing(connect(path, write=False)) as db:
-        table = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ranges'").fetchone()
-        return (_get(db, uuid) if table else None) or Cursor()
-
-
-def read_ledger(state: StateDir, sink: str, collector: str, first: int, last: int) -> int:
-    """Points of a collector that a sink has taken, by the hours of their timestamps: `first` to before `last`.
-
-    Raises sqlite3.Error.
-    """
-    path = state.cursors(sink)
-    if not path.exists():
-        return 0
-    with closing(connect(path, write=False)) as db:
-        row = db.execute(
-            "SELECT sum(points) FROM ledger WHERE collector = ? AND hour >= ? AND hour < ?",
-            (collector, first, last),
-        ).fetchone()
-    return int(row[0] or 0)
-
-
-def outbox_known_as(state: StateDir, collector: str) -> str | None:
-    """The uuid under which senders know a collector's outbox; None where none has met it."""
-    for sink in state.sinks_with_cursors():
-        try:
-            db = connect(state.cursors(sink), write=False)
-            try:
-                found = db.execute("SELECT uuid FROM cursors WHERE collector = ?", (collector,)).fetchone()
-            finally:
-                db.close()
-        except sqlite3.Error:
-            continue  # damaged too, or being made; another may know
-        if found:
-            return str(found[0])
-    return None
-
-
 class Cursors:
-    """A sink's cursors, for its sender. Raises sqlite3.Error."""
+    """A sink's cursors. Methods raise sqlite3.Error or OSError while they are unusable; each call tries again."""
 
     def __init__(self, state: StateDir, sink: str) -> None:
-        """Open them; damaged ones are set aside as ``.corrupt-<time>`` and begun anew. Raises OSError too."""
-        path = state.cursors(sink)
-        try:
-            self._db = _open(path)
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            log.error("cannot read %s: %s; it is set aside, outboxes know where to go on", path.name, error)
-            _set_aside(path)
-            self._db = _open(path)
+        """Nothing is opened yet."""
+        self._path = state.cursors(sink)
+        self._opened: sqlite3.Connection | None = None
         self._known: dict[str, Cursor] = {}
         self._left_over: dict[str, Sequence[Rows]] = {}
+
+    def open(self) -> None:
+        """Have them there, also where there is nothing to note yet."""
+        if self._opened is None:
+            self._opened = open_cursors(self._path)
 
     def begin(self, uuid: str, collector: str, noted: Cursor) -> None:
         """Meet an outbox, which notes where this sink stood: a cursor that knows of less goes on from there."""
@@ -139,7 +68,7 @@ class Cursors:
     def get(self, uuid: str) -> Cursor:
         """Where this sink stands in the outbox `uuid`."""
         if uuid not in self._known:
-            self._known[uuid] = cursor = _get(self._db, uuid) or Cursor()
+            self._known[uuid] = cursor = get(self._db, uuid) or Cursor()
             self._left_over[uuid] = cursor.flights
         return self._known[uuid]
 
@@ -212,13 +141,20 @@ class Cursors:
 
     def close(self) -> None:
         """Release the database."""
-        self._db.close()
+        if self._opened:
+            self._opened.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        self.open()
+        assert self._opened
+        return self._opened
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -264,40 +200,3 @@ class Cursors:
         ).fetchall()
         self._db.executemany("DELETE FROM ranges WHERE uuid = ?", gone)
         self._db.executemany("DELETE FROM cursors WHERE uuid = ?", gone)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    db = connect(path, write=True)
-    try:
-        for statement in _SCHEMA.split(";\n"):
-            db.execute(statement)
-        if not db.execute("SELECT 1 FROM pragma_table_info('cursors') WHERE name = 'damaged'").fetchone():
-            db.execute("ALTER TABLE cursors ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0")
-        verify(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _set_aside(path: Path) -> None:
-    for suffix in ("", "-wal"):
-        if (file := path.with_name(path.name + suffix)).exists():
-            file.replace(f"{file}.corrupt-{time.time():.0f}")
-    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-
-
-def _get(db: sqlite3.Connection, uuid: str) -> Cursor | None:
-    rows = db.execute(_GET, (uuid,)).fetchall()
-    if not rows:
-        return None
-    position, delivered, rejected, damaged, *_ = rows[0]
-    ranges = [row[4:] for row in rows if row[4] is not None]
-    return Cursor(
-        position,
-        delivered,
-        rejected,
-        ahead=tuple((first, last) for first, last, settled in ranges if settled),
-        flights=tuple((first, last) for first, last, settled in ranges if not settled),
-        damaged=damaged,
-    )

@@ -44,7 +44,10 @@ Piece = Sequence[Chunk]
 
 
 class Delivery:
-    """Brings batches to one sink; `on_trouble` hears why it does not accept, and None when it does."""
+    """Brings batches to one sink; `on_trouble` hears why it does not accept, and None when it does.
+
+    `trouble` is what it heard last.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class Delivery:
         self._stop = stop
         self._log = log
         self._on_trouble = on_trouble
-        self._trouble: Trouble | None = None
+        self.trouble: Trouble | None = None
         self._delay_s = FIRST_DELAY_S
         self._quiet_until = 0.0
         self._watch_secret = False
@@ -157,16 +160,16 @@ class Delivery:
         if now >= self._quiet_until:
             self._delay_s = min(2 * self._delay_s, MAX_DELAY_S)
         self._quiet_until, self._watch_secret = max(self._quiet_until, now + wait_s), hold
-        if self._trouble and self._trouble.reason == error.reason:
+        if self.trouble and self.trouble.reason == error.reason:
             return
         self._log.error("%s: %s", error.reason, error.message)
-        self._trouble = Trouble(error.reason, error.message, time.time())
-        self._on_trouble(self._trouble)
+        self.trouble = Trouble(error.reason, error.message, time.time())
+        self._on_trouble(self.trouble)
 
     def _accepted(self) -> None:
-        if self._trouble:
+        if self.trouble:
             self._log.info("the sink accepts again")
-        self._trouble, self._delay_s, self._quiet_until = None, FIRST_DELAY_S, 0.0
+        self.trouble, self._delay_s, self._quiet_until = None, FIRST_DELAY_S, 0.0
         self._on_trouble(None)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from collectors.cursors import HOUR_NS
 from collectors.lines import parse
+
+HOUR_NS = 3600 * 10**9
 
 
 def by_hour(body: bytes, points: int) -> dict[int, int]:

@@ -13,14 +13,16 @@ import json
 import logging
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from collectors.contract import StateDir, read_json, write_json
+from collectors.contract import StateDir, Trouble, read_json, write_json
 
 MAX_BYTES = 16 << 20
 """Beyond it refused lines are counted and logged, but not kept."""
+REJECTING_S = 60.0
+"""So long after the last refused line it is said that lines are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,17 @@ class Letters:
         self._path = state.dead_letters(sink)
         self._log = log
         self._full = False
+        self._rejecting: Trouble | None = None
+        self._rejected_at = 0.0
 
-    def add(self, letters: Iterable[Letter]) -> None:
+    @property
+    def trouble(self) -> Trouble | None:
+        """That lines are refused at present, with the first one and the sink's words."""
+        if time.monotonic() - self._rejected_at > REJECTING_S:
+            self._rejecting = None
+        return self._rejecting
+
+    def add(self, letters: Sequence[Letter]) -> None:
         """Put them on disk; to be done before they are counted. Raises OSError, then none of them is there."""
         text = "".join(_line(letter) for letter in letters).encode()
         if not text:
@@ -79,6 +90,7 @@ class Letters:
                 except OSError:
                     file.truncate(size)
                     raise
+        self._tell(letters[0])
 
     def keep(self, letters: Collection[Letter]) -> None:
         """Leave only these in the file; it goes when there are none."""
@@ -92,6 +104,14 @@ class Letters:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
+
+    def _tell(self, letter: Letter) -> None:
+        message = (
+            f"lines are refused for good, as this one of {letter.line.partition(' ')[0][:200]}: {letter.message};"
+            f" daq dead-letter list {self._path.stem}"
+        )
+        self._rejecting = self.trouble or Trouble("DataRejected", message, time.time())
+        self._rejected_at = time.monotonic()
 
     def asked(self) -> bool:
         """Whether somebody waits for a replay."""

@@ -33,13 +33,15 @@ from collectors.sinks import Sink, open_sink
 from collectors.taking import Batch, Taking
 
 NOTE_AGAIN_S = 1.0
-"""While the disk is full."""
+"""While the disk is full or read-only."""
+UNWRITABLE = sqlite3.OperationalError, OSError
+"""What says so."""
 
 
 async def run(spec: SpecFile, state: StateDir, stop: asyncio.Event) -> int:
     """Send until asked to stop; the exit code. A request under way is finished first.
 
-    Raises sqlite3.Error or OSError (in a group, once it runs) where the state directory is unusable.
+    Raises sqlite3.Error or OSError (in a group) where it cannot note what was sent even at its end.
     """
     log = logging.getLogger(spec.name)
     try:
@@ -58,7 +60,7 @@ class Sender:
     """One sink, its cursors, and the outboxes it drains."""
 
     def __init__(self, spec: SpecFile, state: StateDir, stop: asyncio.Event, sink: Sink) -> None:
-        """Raises ValueError for a wrong spec, sqlite3.Error or OSError where cursors cannot be opened."""
+        """Raises ValueError for a wrong spec."""
         batch = spec.spec.get("batch", {})
         self._lines = int(batch.get("lines", 5000))
         self._max_age_s = parse_duration(batch.get("maxAge", "1s"))
@@ -98,14 +100,14 @@ class Sender:
             await self._delivery.quiet()
             try:
                 batch = self._taking.take()
-            except sqlite3.OperationalError as error:
+            except UNWRITABLE as error:
                 self._cannot_note(error)
                 await _pause(self._stop, NOTE_AGAIN_S)
                 continue
             if batch.taken:
                 flying.add(together.create_task(self._deliver(batch)))
             elif not flying:
-                self._tell(self._held)
+                self._tell(self._delivery.trouble)
             if self._letters.asked() and (replaying is None or replaying.done()):
                 replaying = together.create_task(self._replay())
             if batch.lines < self._lines:
@@ -120,6 +122,8 @@ class Sender:
         refused = await self._delivery.deliver(batch.chunks) if batch.chunks else []
         if refused is not None:
             await self._note(partial(self._letters.add, refused))
+            if refused:
+                self._news.set()
             await self._note(partial(self._cursors.acknowledge, _settled(batch, refused)))
         elif not self._stop.is_set():
             back = {feed.uuid: taken.rows for feed, taken in batch.taken.items()}
@@ -128,13 +132,11 @@ class Sender:
                 feed.look_again()
 
     async def _note(self, commit: Callable[[], None]) -> None:
-        """Commit, as soon as the disk takes it. Raises what it raised (sqlite3.OperationalError, OSError) when asked to
-        stop before.
-        """
+        """Commit, as soon as the disk takes it. Raises what it raised when asked to stop before."""
         while True:
             try:
                 commit()
-            except (sqlite3.OperationalError, OSError) as error:
+            except UNWRITABLE as error:
                 if self._stop.is_set():
                     raise
                 self._cannot_note(error)
@@ -144,14 +146,20 @@ class Sender:
 
     def _cannot_note(self, error: Exception) -> None:
         message = f"cannot note what is sent: {error}; nothing is sent until it can"
-        self._tell(Trouble("CursorsUnwritable", message, time.time()))
+        if self._held is None or self._held.message != message:
+            self._log.error("%s", message)
+            self._tell(Trouble("CursorsUnwritable", message, time.time()))
 
     async def _replay(self) -> None:
         path = self._state.dead_letters(self._name)
-        replayed = await replay(self._letters, path, self._delivery, self._cursors)
-        if replayed:
-            self._letters.answer(replayed)
-            self._news.set()
+        try:
+            replayed = await replay(self._letters, path, self._delivery, self._cursors)
+            if replayed:
+                self._letters.answer(replayed)
+                self._news.set()
+        except UNWRITABLE as error:  # who asked still waits: it begins again
+            self._cannot_note(error)
+            await _pause(self._stop, NOTE_AGAIN_S)
 
     def _tell(self, held: Trouble | None) -> None:
         """The sink was tried, or there was nothing to send; a change goes to the report at once."""
@@ -160,15 +168,14 @@ class Sender:
             self._news.set()
 
     def _figures(self, report: Report) -> Report:
-        points = {
-            name: feed.counts(self._cursors.get(feed.uuid)) for name, feed in self._taking.feeds.items()
-        }
+        points = {f.collector: f.counts(self._cursors.get(f.uuid)) for f in self._taking.feeds}
         return replace(
             report,
             cycled=self._cycled,
             points=points,
             points_per_second=self._rate.of(sum(p.delivered for p in points.values())),
             held=self._held,
+            troubles={"Healthy": rejecting} if (rejecting := self._letters.trouble) else {},
         )
 
     async def _report(self) -> None:
@@ -181,7 +188,7 @@ class Sender:
         """A disk that takes no report is no reason to end, nor to end with an error."""
         try:
             self._reporter.write_if_due()
-        except OSError as error:
+        except UNWRITABLE as error:
             self._log.error("cannot write the report: %s", error)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,22 +48,31 @@ class Taking:
 
     def __init__(self, state: StateDir, sink: str, cursors: Cursors, lines: int, look_every_s: float) -> None:
         """Batches are of about `lines` lines; outboxes are looked for every `look_every_s`."""
-        self.feeds: dict[str, Feed] = {}
         self._state = state
         self._sink = sink
         self._cursors = cursors
         self._lines = lines
         self._look_every_s = look_every_s
         self._look_at = 0.0
+        self._found: dict[str, Feed] = {}
+        self._met: set[Feed] = set()
         self._order: list[Feed] = []
+
+    @property
+    def feeds(self) -> Collection[Feed]:
+        """The outboxes that there are."""
+        return self._met
 
     def close(self) -> None:
         """Release the databases."""
-        for feed in self.feeds.values():
+        for feed in self._found.values():
             feed.close()
 
     def take(self) -> Batch:
-        """The next batch, its rows committed as on their way; empty where there is nothing to send."""
+        """The next batch, its rows committed as on their way; empty where there is nothing to send.
+
+        Where it raises, nothing is on its way that was not before.
+        """
         self._look_for_feeds()
         batch, cursors = Batch(), dict[Feed, Cursor]()
         with ExitStack() as turns, self._whole_or_again() as left:
@@ -107,7 +116,7 @@ class Taking:
         left: dict[str, Sequence[Rows]] = {}
         try:
             yield left
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, OSError):
             for uuid, rows in left.items():
                 self._cursors.leave_over(uuid, rows)
             for feed in self._order:
@@ -118,11 +127,13 @@ class Taking:
         """Outboxes come and go; to look for them takes a stat each."""
         if time.monotonic() < self._look_at:
             return
+        self._cursors.open()
+        self._found = refresh(self._found, self._state, self._sink)
+        self._met &= set(self._found.values())
+        self._order = [feed for feed in self._order if feed in self._met]
+        for feed in self._found.values():
+            if feed not in self._met:
+                self._cursors.begin(feed.uuid, feed.collector, feed.noted())
+                self._met.add(feed)
+                self._order.append(feed)
         self._look_at = time.monotonic() + self._look_every_s
-        known_before, self.feeds = self.feeds, refresh(self.feeds, self._state, self._sink)
-        for name, feed in self.feeds.items():
-            if known_before.get(name) is not feed:
-                self._cursors.begin(feed.uuid, name, feed.noted())
-        known = set(self.feeds.values())
-        self._order = [feed for feed in self._order if feed in known]
-        self._order += [feed for feed in self.feeds.values() if feed not in set(self._order)]

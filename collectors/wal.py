@@ -1,7 +1,8 @@
 """SQLite in WAL mode, opened one way everywhere: readers never wait for the writer, nor it for them.
 
-Every database has one writing process, and only it checkpoints. A commit survives ``kill -9`` at once;
-how soon it survives a power cut is each database's own ``PRAGMA synchronous``.
+Every database has one writing process, and only it checkpoints: readers open read-only, else the last one to close
+would write the log back and remove it, and with it what tells of damage. A commit survives ``kill -9`` at once; how
+soon it survives a power cut is each database's own ``PRAGMA synchronous``.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ def connect(
     """
     if write:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    uri = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'rw'}"
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
     try:
         db.execute(f"PRAGMA synchronous = {synchronous}")
         if auto_vacuum:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL" if write else "PRAGMA query_only = 1")
+        if write:
+            db.execute("PRAGMA journal_mode = WAL")
     except BaseException:
         db.close()
         raise

@@ -24,6 +24,7 @@ TOLD = {
     "LockHeld": ("LockHeld", "LockFree"),
     "StaleTags": ("TagsStale", "TagsFresh"),
     "DataDropped": ("DataDropped", "DataKept"),
+    "DataRejected": ("DataRejected", "DataTaken"),
     "DiskFull": ("DiskFull", "DiskFree"),
     "OutboxDamaged": ("OutboxDamaged", "OutboxMended"),
     "ClockBehind": ("ClockBehind", "ClockCaughtUp"),

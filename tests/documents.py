@@ -38,7 +38,7 @@ GROUPS = {
     "data": """
         DataHeld SinkNotRunning Unreachable Unavailable ServerError TooManyRequests Unauthorized Forbidden
         DatabaseNotFound UnexpectedAnswer NotCounted Malformed TooLarge Rejected DatabaseError DataDropped
-        Draining""",
+        DataRejected Draining""",
     "host": """
         DiskFull OutboxUnwritable OutboxDamaged CursorsUnwritable ClockBehind ClockSet""",
 }
@@ -47,7 +47,7 @@ GROUPS = {
 GOOD_NEWS = """
     Collecting Sending Running UpToDate AllGood Ready Healthy Unchanged LiveFieldsChanged RestartAsked
     Unneeded LoopStarted LoopEnded Started Updated Killed Ended Released ManifestMended DataFlows Resumed
-    PruneUnblocked LockFree TagsFresh DeviceBack Converged RevisionApplied SourceMended DataKept DiskFree
+    PruneUnblocked LockFree TagsFresh DeviceBack Converged RevisionApplied SourceMended DataKept DataTaken DiskFree
     OutboxMended OutboxRemoved ClockCaughtUp"""
 """The others: nothing is wrong, or no longer, or somebody asked for it."""
 

@@ -19,12 +19,13 @@ in flight to passed in one transaction, and neither kind is dropped. A killed se
 successor sends those first.
 
 **Dying.** A commit survives ``kill -9`` at once (WAL, synchronous = NORMAL) and a power cut once the log is on disk:
-with the next append or maintenance after ``writing.SYNC_EVERY_S``. A sender may have delivered, and durably counted,
-rows that a power cut then took from the outbox; opening counts them as acquired again and never reuses their ids.
+with the first maintenance after ``writing.SYNC_EVERY_S``. A sender may have delivered, and durably counted, rows that a
+power cut then took from the outbox; opening counts them as acquired again and never reuses their ids.
 
 **Damage** is noticed by SQLite, by the checksum of each row, or by a sender, who says so in its cursor. ``rebuild``
 takes every row that can still be read into a new file; what could not is counted as dropped, and the old file is set
-aside.
+aside. A log that lost its end tells nobody; so the collector keeps a ``receipt`` of what was acquired
+beside the outbox, and opening counts what is missing (``books``).
 """
 
 from collectors.outbox.file import points_of, turn

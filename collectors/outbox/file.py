@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import sqlite3
 import time
 import uuid
@@ -51,31 +50,30 @@ def unpack(body: bytes) -> bytes:
         raise DamagedError(f"a row is damaged: {error}") from error
 
 
-def open_file(path: Path, known: str | None) -> sqlite3.Connection:
+def open_file(path: Path, known: str | None) -> tuple[sqlite3.Connection, bool]:
     """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError.
 
     SQLite would force a new file to disk ten times before the first row. It is left to the caller to do so once.
 
-    One that is there and empty is damaged if senders know it (by the uuid `known`).
+    One that is there and empty is damaged if it is known (by the uuid `known`).
 
-    Of a damaged log SQLite takes, without a word, what stands before the damage; a copy is set aside then.
+    Of a damaged log SQLite takes, without a word, what stands before the damage; whether it did.
     """
     existed, log = path.exists(), files(path)[1]
     committed = committed_frames(log)
     db = connect(path, write=True, auto_vacuum=True, synchronous="NORMAL" if existed else "OFF")
     try:
-        if committed and db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] < committed:
-            shutil.copyfile(log, aside_of(path, "-wal"))
+        taken = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] if committed else 0
         if _is_empty(db):
             if existed and known:
-                raise DamagedError("it is empty, and senders know it")
+                raise DamagedError("it is empty, and was not")
             create(db, uuid.uuid4().hex)
         db.execute("PRAGMA synchronous = NORMAL")
         verify(db)
     except BaseException:
         db.close()
         raise
-    return db
+    return db, 0 <= taken < committed
 
 
 def create(db: sqlite3.Connection, identity: str) -> None:
@@ -123,7 +121,7 @@ def noted(db: sqlite3.Connection, sink: str) -> Cursor:
         raise DamagedError(f"where {sink} stood is damaged: {error}") from error
 
 
-def is_rebuilt(db: sqlite3.Connection, *, to: bool | None = None) -> bool:
+def lacks_rows(db: sqlite3.Connection, *, to: bool | None = None) -> bool:
     """Whether rows may be missing that counters speak of; with `to`, from now on. Raises sqlite3.Error."""
     if to is not None:
         db.execute(f"PRAGMA application_id = {int(to)}")

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from collectors.outbox.file import aside_of, create, files, is_rebuilt, pack, unpack
+from collectors.outbox.file import aside_of, create, files, lacks_rows, pack, unpack
 from collectors.wal import DamagedError, is_damage, transaction
 
 Row = tuple[Any, ...]
@@ -92,7 +92,7 @@ def _salvage(path: Path, db: sqlite3.Connection, known: str | None) -> int:
                 db.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)", row)
                 kept += 1
             db.execute("UPDATE meta SET counted_to = ?", (counted_to,))
-            is_rebuilt(db, to=True)
+            lacks_rows(db, to=True)
         return kept
 
 

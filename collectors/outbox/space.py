@@ -60,7 +60,7 @@ def kept_asides(path: Path, found: list[Path], max_bytes: int, oldest_ns: int) -
 
     That one goes too when it is as old as data may be, or takes space that data needs. Raises OSError.
     """
-    newest = found[-1].name.removesuffix("-wal")
+    newest = found[-1].name.removesuffix("-wal").removesuffix("-receipt")
     kept = [file for file in found if file.name.startswith(newest) and file.exists()]
     taken = sum(file.stat().st_size for file in (*files(path), *kept) if file.exists())
     if taken > max_bytes or any(file.stat().st_mtime_ns < oldest_ns for file in kept):

@@ -27,7 +27,7 @@ from collectors.lines import with_newlines
 from collectors.secret import Secret, SecretError
 from collectors.sinks import Result, SinkError
 from collectors.sinks.influxdb_count import Counter, StatusError
-from collectors.sinks.influxdb_http import connections, credentials, is_influxdb, timeout_s, verifies
+from collectors.sinks.influxdb_http import connections, credentials, is_influxdb, reason, timeout_s, verifies
 
 Post = Callable[[bytes], Result]
 """Send one body; raises SinkError, or urllib3's HTTPError where there was no answer."""
@@ -121,7 +121,7 @@ class InfluxSink:
         except SecretError as error:
             raise SinkError("hold", "SecretUnreadable", str(error)) from None
         except urllib3.exceptions.HTTPError as error:
-            message = f"cannot reach {self._spec['url']}: {self._redact(str(error))}"
+            message = f"cannot reach {self._spec['url']}: {self._redact(reason(error))}"
             raise SinkError("retry", "Unreachable", message) from None
         except StatusError as error:
             raise SinkError("hold", "NotCounted", self._redact(str(error))) from None

@@ -2,12 +2,12 @@
 
 https://docs.influxdata.com/influxdb/v1/tools/api/#query-http-endpoint
 https://docs.influxdata.com/influxdb/v2/api/ (PostQuery, GetBuckets)
+https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 import time
@@ -39,19 +39,12 @@ class Counter:
                 f" AND time >= {begin_ns} AND time < {end_ns}"
             )
             return sum(n for row in rows for key, n in row.items() if key != "time" and n is not None)
-        bucket, org = json.dumps(self._spec["bucket"]), self._spec.get("org", "")
-        flux = (
-            f"from(bucket: {bucket}) |> range(start: time(v: {begin_ns}), stop: time(v: {end_ns}))"
-            f" |> filter(fn: (r) => r.collector == {json.dumps(collector)}) |> count() |> group() |> sum()"
+        rows = self._flux(
+            f"from(bucket: {_flux_text(self._spec['bucket'])})"
+            f" |> range(start: time(v: {begin_ns}), stop: time(v: {end_ns}))"
+            f" |> filter(fn: (r) => r.collector == {_flux_text(collector)}) |> count() |> group() |> sum()"
         )
-        answer = self._ask(
-            "POST",
-            f"/api/v2/query?{urlencode({'org': org})}",
-            flux.encode(),
-            {"Content-Type": "application/vnd.flux", "Accept": "application/csv"},
-        )
-        lines = [line for line in answer.splitlines() if line and not line.startswith("#")]
-        return sum(int(row["_value"]) for row in csv.DictReader(io.StringIO("\n".join(lines))))
+        return sum(int(row["_value"]) for row in rows)
 
     def kept_since(self) -> int:
         """The time (ns) from which on nothing has expired yet; 0 without retention."""
@@ -82,6 +75,20 @@ class Counter:
             for row in series["values"]
         ]
 
+    def _flux(self, text: str) -> list[dict[str, str]]:
+        """Rows of the answer's one table; an error may also come as a table, after status 200."""
+        answer = self._ask(
+            "POST",
+            f"/api/v2/query?{urlencode({'org': self._spec.get('org', '')})}",
+            text.encode(),
+            {"Content-Type": "application/vnd.flux", "Accept": "application/csv"},
+        )
+        lines = [line for line in answer.splitlines() if line and not line.startswith("#")]
+        rows = list(csv.DictReader(lines))
+        if rows and "error" in rows[0]:
+            raise StatusError(f"the server answered: {rows[0]['error']}")
+        return rows
+
     def _ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> str:
@@ -103,6 +110,11 @@ class StatusError(Exception):
 
 def _text(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _flux_text(text: str) -> str:
+    """Not as JSON has it: Flux knows no escapes of Unicode, and puts what ``${}`` holds in its place."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${") + '"'
 
 
 def _name(text: str) -> str:

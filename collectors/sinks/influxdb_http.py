@@ -22,6 +22,16 @@ def connections(spec: Mapping[str, Any], at_once: int) -> urllib3.PoolManager:
     )
 
 
+def reason(error: BaseException) -> str:
+    """Why there was no answer: what the system says underneath, as ``Connection refused``, else urllib3's own words."""
+    cause = (
+        error.__cause__ or error.__context__ or next((a for a in error.args if isinstance(a, OSError)), None)
+    )
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return "no answer in time" if isinstance(error, urllib3.exceptions.TimeoutError) else str(error)
+
+
 def verifies(spec: Mapping[str, Any]) -> bool:
     """Whether the server's certificate is checked; where the manifest says no, urllib3 need not say it again."""
     wanted: bool = spec.get("tls", {}).get("verify", True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.rows import Row
 
-NOT_BENCHMARKS = {"__init__", "__main__", "counters", "readings", "rows"}
+NOT_BENCHMARKS = {"__init__", "__main__", "counters", "readings", "rows", "syncs"}
 
 
 def main(wanted: list[str]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from collectors.contract import Points, Report, SpecFile, StateDir, read_json, to_json, write_json
-from collectors.cursors import read_cursor
+from collectors.cursorfile import read_cursor
 from collectors.feed import Feed
 from collectors.sender import run
 
@@ -70,10 +70,17 @@ def held(state: StateDir, sink: str) -> str | None:
     return made.held.reason if made and made.held else None
 
 
+def write_spec(spec: SpecFile, state: StateDir) -> Path:
+    """The spec file, which is immutable."""
+    path = state.spec(spec.name, spec.digest)
+    if not path.exists():
+        write_json(path, to_json(spec))
+    return path
+
+
 def start_sender(spec: SpecFile, state: StateDir, log: Path) -> subprocess.Popen[bytes]:
     """The real process, started as the reconciler does."""
-    path = state.spec(spec.name, spec.digest)
-    write_json(path, to_json(spec))
+    path = write_spec(spec, state)
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "collectors", str(path)],

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from collectors.contract import StateDir
 from collectors.cursor import LAST, Cursor, Rows
-from collectors.cursors import HOUR_NS, Cursors, Settled, read_cursor, read_ledger
+from collectors.cursorfile import read_cursor, read_ledger
+from collectors.cursors import Cursors, Settled
+from collectors.hours import HOUR_NS
 
 NOW = 1_793_480_000 * 10**9 // HOUR_NS
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.cursors import HOUR_NS
-from collectors.hours import by_hour
+from collectors.hours import HOUR_NS, by_hour
 
 NOW = 1_793_480_000 * 10**9
 

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from collectors.cursor import Cursor
 from collectors.cursors import Cursors, Settled
 from collectors.feed import Feed
 from collectors.lines import parse
-from collectors.outbox import Outbox
+from collectors.outbox import Outbox, receipt
 from collectors.outbox.file import files
 from collectors.wal import DamagedError, connect
 
@@ -189,8 +190,8 @@ def test_what_a_sender_held_while_its_rows_were_damaged_counts_as_delivered(stat
         outbox.close()
 
 
-@pytest.mark.parametrize("place", [0, 0.5], ids=["header", "middle"])
-def test_a_damaged_log_is_noticed_although_sqlite_passes_over_it(state: StateDir, place: float) -> None:
+def killed_with_a_log(state: StateDir) -> StateDir:
+    """What a collector leaves that was killed after 100 rows of 2 points, about half of them in the log."""
     killed = StateDir(state.root.with_name("killed"))
     with Outbox(state, "c") as outbox:
         for row in range(100):
@@ -199,22 +200,101 @@ def test_a_damaged_log_is_noticed_although_sqlite_passes_over_it(state: StateDir
                 with closing(sqlite3.connect(state.outbox("c"))) as db:
                     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copytree(state.outbox("c").parent, killed.outbox("c").parent)
+    return killed
+
+
+def nobody(_: StateDir) -> None:
+    """The collector is the first to open it."""
+
+
+def a_sender(state: StateDir) -> None:
+    """One comes, takes some of what it finds, and dies."""
+    with Cursors(state, "x") as sender, closing(Feed(state.outbox("c"), "x")) as feed:
+        sender.begin(feed.uuid, "c", feed.noted())
+        sender.take_off({feed.uuid: ("c", [(1, 10)])})
+        sender.acknowledge({feed.uuid: Settled([(1, 10)], delivered={0: 20})})
+
+
+def a_curious_person(state: StateDir) -> None:
+    """Looks with the `sqlite3` program, which writes the log back and removes it."""
+    with closing(sqlite3.connect(state.outbox("c"))) as db:
+        db.execute("SELECT count(*) FROM batches").fetchone()
+    assert not files(state.outbox("c"))[1].exists()
+
+
+@pytest.mark.parametrize("place", [0, 0.5, 0.99], ids=["header", "middle", "end"])
+@pytest.mark.parametrize("first", [nobody, a_sender, a_curious_person], ids=lambda f: f.__name__)
+def test_of_a_damaged_log_every_reading_that_is_lost_is_counted_whoever_opens_it_first(
+    state: StateDir, place: float, first: Callable[[StateDir], None]
+) -> None:
+    killed = killed_with_a_log(state)
     log = files(killed.outbox("c"))[1]
-    overwrite(log, int(log.stat().st_size * place) // 4096 * 4096, 8192)
+    overwrite(log, int(log.stat().st_size * place) // 4096 * 4096, 4096)
+    first(killed)
     with Outbox(killed, "c") as outbox:
         counts = outbox.counts()["x"]
-        assert outbox.set_aside and outbox.set_aside[0].endswith("-wal")
-        assert counts == Points(counts.acquired, queued=counts.acquired)
-        assert len(values(killed)) >= 50
-        assert counts.acquired < 200
+        assert counts.acquired == 200
+        assert counts.dropped
+        assert counts.acquired == counts.delivered + counts.queued + counts.dropped
+        assert counts.queued == 2 * sum(value >= counts.delivered // 2 for value in values(killed))
+        assert len(values(killed)) + counts.delivered // 2 >= 50
+        assert outbox.set_aside
+        assert outbox.set_aside[0].endswith("-receipt" if first is a_curious_person else "-wal")
+        outbox.append(line(100), 2, ("x",))
+        assert values(killed)[-1] == 100
+    with Outbox(killed, "c") as outbox:
+        assert outbox.counts()["x"] == counts + Points(2, queued=2)
+        assert outbox.set_aside
+
+
+def test_what_a_power_cut_took_is_counted_and_called_no_damage(state: StateDir) -> None:
+    killed = StateDir(state.root.with_name("killed"))
+    with Outbox(state, "c") as outbox:
+        for row in range(10):
+            outbox.append(line(row), 2, ("x",))
+        outbox.sync()
+        outbox.counts()
+        shutil.copytree(state.outbox("c").parent, killed.outbox("c").parent)
+        for row in range(10, 20):
+            outbox.append(line(row), 2, ("x",))
+        newest = receipt.path_of(state.outbox("c"))
+        found = receipt.Receipt.decode(newest.read_bytes())
+    assert found and found.synced == 10
+    receipt.path_of(killed.outbox("c")).write_bytes(replace(found, boot="before").encode())
+    with Outbox(killed, "c") as outbox:
+        assert outbox.counts()["x"] == Points(40, queued=20, dropped=20)
+        assert outbox.set_aside is None
+        outbox.append(line(20), 2, ("x",))
+        with closing(sqlite3.connect(killed.outbox("c"))) as db:
+            assert db.execute("SELECT max(id) FROM batches").fetchone() == (21,)
+    receipt.path_of(killed.outbox("c")).write_bytes(
+        replace(found, boot="before", last=30, synced=25, acquired={"x": 60}).encode()
+    )
+    with Outbox(killed, "c") as outbox:  # what was on disk may not be missing
+        assert outbox.counts()["x"] == Points(60, queued=22, dropped=38)
+        assert outbox.set_aside and outbox.set_aside[0].endswith("-receipt")
+
+
+@pytest.mark.parametrize("left", [b"", b"half of i", b"0badc0de a b 1 1 x=5\n"])
+def test_a_receipt_that_is_not_whole_says_nothing(state: StateDir, left: bytes) -> None:
+    fill(state)
+    receipt.path_of(state.outbox("c")).write_bytes(left)
+    with Outbox(state, "c") as outbox:
+        assert outbox.counts()["x"].acquired == ROWS * LINES * 2
+        assert outbox.set_aside is None
+    found = receipt.Receipt.decode(receipt.path_of(state.outbox("c")).read_bytes())
+    assert found and found.acquired == {"x": ROWS * LINES * 2}
 
 
 def test_a_log_cut_off_by_a_kill_is_no_damage(state: StateDir) -> None:
     killed = StateDir(state.root.with_name("killed"))
     with Outbox(state, "c") as outbox:
-        for row in range(20):
+        for row in range(19):
             outbox.append(line(row), 2, ("x",))
+        before = receipt.path_of(state.outbox("c")).read_bytes()
+        outbox.append(line(19), 2, ("x",))
         shutil.copytree(state.outbox("c").parent, killed.outbox("c").parent)
+    receipt.path_of(killed.outbox("c")).write_bytes(before)  # it died before the commit was over
     with files(killed.outbox("c"))[1].open("r+b") as file:
         file.truncate(file.seek(0, 2) - 100)
     with Outbox(killed, "c") as outbox:

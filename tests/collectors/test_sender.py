@@ -108,6 +108,9 @@ def test_a_line_nobody_can_read_becomes_a_dead_letter_and_holds_up_nothing(state
     assert len(samples(state.database)) == 200
     (letter,) = [json.loads(text) for text in state.dead_letters("local").read_text().splitlines()]
     assert (letter["line"], letter["reason"]) == ("nonsense", "Malformed")
+    told = report(state, "local")
+    assert told and told.troubles["Healthy"].reason == "DataRejected"
+    assert "as this one of nonsense: " in told.troubles["Healthy"].message
 
 
 def test_killing_the_sender_again_and_again_loses_and_doubles_nothing(
@@ -192,6 +195,24 @@ def test_a_dead_letter_that_cannot_be_written_is_neither_lost_nor_the_end_of_the
     assert sender.wait(10) == EXIT_STOPPED
     assert len(state.dead_letters("local").read_text().splitlines()) == 1
     assert points(state, "c", "local") == Points(2, delivered=1, rejected=1)
+
+
+def test_a_sender_that_cannot_keep_cursors_waits_in_place_says_so_and_recovers(
+    state: StateDir, tmp_path: Path
+) -> None:
+    place = state.cursors("local").parent
+    with Outbox(state, "c") as outbox:
+        outbox.append(lines(0, 10), 20, ("local",))
+    place.write_text("in the way")
+    sender = start_sender(sink("local", type="sqlite", retention=FOREVER), state, tmp_path / "log")
+    wait_until(lambda: held(state, "local") == "CursorsUnwritable", "it to say so")
+    assert not state.database.exists()
+    place.unlink()
+    wait_until(lambda: settled(state, "c", "local"), "delivery")
+    wait_until(lambda: held(state, "local") is None, "it to take that back")
+    sender.send_signal(signal.SIGTERM)
+    assert sender.wait(10) == EXIT_STOPPED
+    assert points(state, "c", "local") == Points(20, delivered=20)
 
 
 def test_dropping_while_a_sender_works_and_dies_counts_every_point_exactly_once(

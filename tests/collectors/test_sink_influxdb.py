@@ -3,7 +3,6 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,6 @@ from collectors.sinks import Result, SinkError
 from collectors.sinks.influxdb import open_sink, read_answer
 from tests.collectors.sending import held, points, send_until, settled, sink
 from tests.databases import Influx, Victoria, influxd
-from tests.scripted import Answer, scripted
 from tests.waiting import wait_until
 
 NOW = time.time_ns()
@@ -228,31 +226,3 @@ def test_influxd_counts_what_it_holds_of_a_collector_in_a_span(state: StateDir, 
         assert sink.count("nobody", NOW, NOW + 9) == 0
         since = time.time_ns() - 90 * 86400 * 10**9 if policy else 0
         assert sink.kept_since() == pytest.approx(since, abs=600 * 10**9)
-
-
-def test_influxdb_2_is_asked_in_flux(state: StateDir) -> None:
-    """As its API is documented; no such server was to be had here."""
-    asked: list[str] = []
-    version = {"X-Influxdb-Version": "v2.7.0"}
-    rows = ["#datatype,string,long,long", "#group,false,false,false", "#default,_result,,",
-            ",result,table,_value", ",,0,1234", "", ""]  # fmt: skip
-    table = "\r\n".join(rows)
-    buckets = '{"buckets": [{"name": "b", "retentionRules": [{"type": "expire", "everySeconds": 3600}]}]}'
-
-    def script(_: int, body: str, headers: Any) -> Answer:
-        asked.append(f"{headers['Authorization']} {body}")
-        return (200, version, table if body else buckets)
-
-    with scripted() as server:
-        server.script = script
-        (state.root).mkdir()
-        (state.root / "token").write_text("secret")
-        spec = {"type": "influxdb", "url": server.url, "bucket": "b", "org": "o", "token": {"file": "token"}}
-        sink = open_sink(SpecFile("Sink", "plant", "d1", spec, directory=str(state.root)), state)
-        assert sink.count("press", 1, 2) == 1234
-        assert time.time_ns() - sink.kept_since() == pytest.approx(3600e9, abs=60e9)
-        server.script = lambda *_: (401, version, "unauthorized: secret is wrong")
-        with pytest.raises(SinkError, match=r"answered 401: unauthorized: \*\*\* is wrong"):
-            sink.count("press", 1, 2)
-    assert 'r.collector == "press"' in asked[0]
-    assert asked[0].startswith("Token secret ")

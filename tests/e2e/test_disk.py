@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from collectors.contract import EXIT_STOPPED, StateDir
+from collectors.outbox import Outbox
+from tests.collectors.sending import report, samples, settled, sink, start_sender, write_spec
 from tests.e2e.plant import Plant, collector, sleeper
 from tests.e2e.test_state_directory import running
 from tests.programs import needs_root
@@ -99,9 +104,39 @@ def test_without_a_disk_to_write_to_nothing_is_lost_and_all_comes_back(
     plant.wait_ready(*NAMES, "new", "press")
     after = running(plant)
     assert {n: after[n] for n in ("calm", "press")} == {n: before[n] for n in ("calm", "press")}
-    assert {n: len(p) for n, p in after.items() if n != "local"} == dict.fromkeys((*NAMES, "new", "press"), 1)
+    assert {n: len(p) for n, p in after.items()} == dict.fromkeys((*NAMES, "new", "press", "local"), 1)
+    assert after["local"] == before["local"]
     assert served(plant, "killed")["restart_count"] >= 1
     assert plant.daq("apply", "--timeout", "20s").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"), [(full, "full"), (read_only, "unable to open|readonly|Read-only")]
+)
+def test_a_sender_that_starts_without_a_disk_to_write_to_waits_in_place_until_there_is_one(
+    plant: Plant, tmp_path: Path, trouble: Trouble, why: str
+) -> None:
+    state = StateDir(plant.state)
+    spec = sink("local", type="sqlite")
+    now = time.time_ns()
+    with Outbox(state, "c") as outbox:
+        outbox.append(
+            b"\n".join(b"m,collector=c,device=d a=%di %d" % (n, now + n) for n in range(50)), 50, ("local",)
+        )
+    log = tmp_path / "log"
+    write_spec(spec, state)
+    with trouble(plant.state):
+        sender = start_sender(spec, state, log)
+        wait_until(
+            lambda: re.search(f"cannot note what is sent: .*({why})", log.read_text()), "it to say so", 20
+        )
+        assert sender.poll() is None
+    wait_until(lambda: settled(state, "c", "local"), "delivery", 20)
+    assert sender.poll() is None
+    wait_until(lambda: (made := report(state, "local")) and made.cycled and not made.held, "the report", 20)
+    sender.terminate()
+    assert sender.wait(20) == EXIT_STOPPED
+    assert len(samples(state.database)) == 50
 
 
 def test_a_loop_cannot_begin_on_a_read_only_disk_and_what_runs_goes_on(plant: Plant) -> None:

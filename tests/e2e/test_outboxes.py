@@ -8,6 +8,7 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from collectors.outbox.receipt import Receipt
 from tests.collectors.test_buffer import no_space
 from tests.e2e.plant import Plant, collector
 from tests.e2e.test_control import told
@@ -28,6 +30,13 @@ kind: Sink
 metadata: {name: far}
 spec: {type: influxdb, url: "http://127.0.0.1:9", database: iot}
 """
+
+
+def acquired_by(plant: Plant, name: str) -> int:
+    """Points that a collector, whatever became of it, has committed for the embedded database."""
+    receipt = Receipt.decode((plant.state / "outbox" / f"{name}.db.receipt").read_bytes())
+    assert receipt
+    return receipt.acquired["local"]
 
 
 def live(plant: Plant, name: str) -> dict[str, object]:
@@ -104,6 +113,42 @@ def test_an_outbox_damaged_under_a_running_plant_is_mended_and_told(plant: Plant
     for aside in asides:
         aside.unlink()
     wait_until(lambda: plant.condition("press", "Healthy").get("status") == "True", "it to be well again", 30)
+
+
+def test_a_log_damaged_while_nobody_ran_is_told_although_a_sender_comes_first(plant: Plant) -> None:
+    plant.write("press.yaml", collector("press", plant.device()))
+    plant.start_loop()
+    plant.wait_ready("press", "local")
+    wait_until(lambda: plant.rows("select 1 from samples"), "the sender to know the outbox")
+    (sender,) = plant.pids("local")
+    os.kill(sender, signal.SIGSTOP)
+    queued = plant.status("press")["points"]["queued"]
+    wait_until(lambda: plant.status("press")["points"]["queued"] > queued + 20, "points to queue up", 30)
+    plant.end_loop(signal.SIGKILL)
+    for pid in (*plant.pids("press"), sender):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not plant.pids("press") and not plant.pids("local"), "their ends")
+    acquired = acquired_by(plant, "press")
+    log = plant.state / "outbox" / "press.db-wal"
+    with log.open("r+b") as file:
+        file.seek(log.stat().st_size * 3 // 4)
+        file.write(random.Random(1).randbytes(4096))
+    before = len(plant.rows("select 1 from samples"))
+    (spec,) = (plant.state / "specs").glob("local.*.json")
+    with subprocess.Popen([sys.executable, "-m", "collectors", spec], stderr=subprocess.DEVNULL) as first:
+        wait_until(lambda: len(plant.rows("select 1 from samples")) > before, "what it can read to be stored")
+        first.kill()
+    plant.start_loop()
+    wait_until(lambda: plant.condition("press", "Healthy").get("reason") == "OutboxDamaged", "the damage", 40)
+    assert "OutboxDamaged" in told(plant, "press")
+    plant.wait_ready("press", "local")
+    points = plant.status("press")["points"]
+    assert points["dropped"] > 0
+    assert points["acquired"] >= acquired
+    audited = plant.daq("audit", "press")
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    stored = plant.rows("select ts_ns, tag from samples")
+    assert len(stored) == len(set(stored))
 
 
 def test_outboxes_share_what_all_of_them_may_take(plant: Plant) -> None:

@@ -58,6 +58,7 @@ def test_the_beginning_and_the_end_of_a_condition_are_told(kind: str, begun: str
     ("kind", "true", "reason", "events"),
     [
         ("DataHeld", "True", "DataDropped", ["DataDropped"]),
+        ("Healthy", "False", "DataRejected", ["DataRejected"]),
         ("Healthy", "False", "OutboxDamaged", ["OutboxDamaged"]),
         ("Healthy", "False", "DiskFull", ["DiskFull"]),
     ],
