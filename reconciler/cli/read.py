@@ -71,7 +71,7 @@ def _in_file(options: Options, path: Path) -> list[Target]:
     from reconciler import desired
 
     try:
-        manifests, errors = desired.check([path], options.desired)
+        manifests, errors = desired.check([path], options.directory)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}", code=1)
     if errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.asking import fail
-from reconciler.cli.options import Options, with_options
+from reconciler.cli.options import SYSTEM_STATE_DIR, Options, with_options
 
 app = typer.Typer(help="Deployment files, to stdout or into a directory.", no_args_is_help=True)
 
@@ -36,9 +36,9 @@ def systemd(
     """A unit that runs the loop with the options given here."""
     from reconciler.render.systemd import unit
 
-    _give(
-        unit(str(Path(sys.prefix) / "bin" / "daq"), _written(options), stop_collectors=stop_collectors), out
-    )
+    program = str(Path(sys.prefix) / "bin" / "daq")
+    state = (options.state_dir or SYSTEM_STATE_DIR).absolute()
+    _give(unit(program, _written(options), state, stop_collectors=stop_collectors), out)
 
 
 @app.command()
@@ -81,11 +81,12 @@ def _texts(directory: Traversable, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _written(options: Options) -> list[str]:
-    """The common options that differ from their defaults, paths absolute, as arguments."""
+    """The common options that differ from their defaults, and --desired, as arguments; paths absolute."""
     found = []
+    options = replace(options, desired=options.directory)
     for field in fields(Options):
         value = getattr(options, field.name)
-        if value in (field.default, [], None) and field.name not in ("desired",):
+        if value in (field.default, [], None):
             continue
         name = "--" + field.name.replace("_", "-")
         for each in value if isinstance(value, list) else [value]:

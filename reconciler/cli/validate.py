@@ -56,7 +56,7 @@ def _read(options: Options, paths: Sequence[Path] | None) -> Desired:
     try:
         if not paths:
             return manifests_of(options)
-        manifests, errors = desired.check(paths, options.desired)
+        manifests, errors = desired.check(paths, options.directory)
     except UnreadError as error:
         fail(str(error))
     except OSError as error:
