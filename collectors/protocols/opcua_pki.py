@@ -111,7 +111,9 @@ class Pki:
         """Raises PermissionError where collectors could not read what we write: root in another user's directory."""
         home = self._root.parent
         if home.exists() and (owner := home.stat().st_uid) != os.geteuid():
-            raise PermissionError(errno.EPERM, f"it belongs to uid {owner}; try: sudo -u '#{owner}' daq …", str(home))
+            raise PermissionError(
+                errno.EPERM, f"it belongs to uid {owner}; try: sudo -u '#{owner}' daq …", str(home)
+            )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

@@ -45,8 +45,9 @@ def unit(program: str, arguments: Sequence[str], state: Path, *, stop_collectors
         "ExecReload=kill -HUP $MAINPID",
         "Restart=always",
         "RestartSec=1",
-        "# `daq down` ends the loop with 3: it was asked not to come back.",
+        "# `daq down` ends the loop with 3: it was asked not to come back, which is no failure.",
         "RestartPreventExitStatus=3",
+        "SuccessExitStatus=3",
         "WatchdogSec=60",
         *ending,
         "User=daq",
@@ -81,9 +82,9 @@ def _directories(state: Path) -> list[str]:
     ]
 
 
-# What is left out would break it: PrivateUsers hides from a new loop what an earlier one started (ptrace(2): another user
-# namespace), ProcSubset hides the boot id, MemoryDenyWriteExecute ends exec programs that compile as they run, PrivateNetwork
-# and IPAddressDeny keep it from its devices. setpriority is for `nice`.
+# What is left out would break it: PrivateUsers hides from a new loop what an earlier one started (user namespaces,
+# ptrace(2)), ProcSubset hides the boot id, MemoryDenyWriteExecute ends exec programs that compile as they run,
+# PrivateNetwork and IPAddressDeny keep it from its devices. setpriority is for `nice`.
 _HARDENING = [
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
