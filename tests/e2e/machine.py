@@ -58,7 +58,7 @@ class Machine:
 def machine(directory: Path, shared: Path) -> Iterator[Machine]:
     """One that has booted; ended with all its processes. `directory` is empty; `shared` is ``/mnt`` there."""
     needs_root()
-    for name in ("/lib/systemd/systemd", "unshare", "setpriv", "ip"):
+    for name in ("/lib/systemd/systemd", "nsenter", "setpriv", "ip", "pgrep"):
         program(name)
     outer = subprocess.Popen(
         [program("setpriv"), "--pdeathsig", "TERM", "unshare", "--mount", "sh", BOOT, directory, shared],
