@@ -80,5 +80,5 @@ def _place(found: Desired, file: Path) -> None:
 
 
 def schema(options: Options, kind: KindOfSchema = "collector") -> None:
-    """Print the JSON Schema of a manifest, or of a status object."""
+    """Print the JSON Schema of a manifest, or of a status object. Exit 0."""
     typer.echo(json.dumps(schema_of(kind), ensure_ascii=False, indent=2))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler import __version__
 from reconciler.cli import COMPLETE
-from reconciler.cli.commands import COMMANDS, GROUPS, function_of
+from reconciler.cli.commands import COMMANDS, GROUPS, Entry, function_of, program
 
 DAQ = Path(sys.executable).with_name("daq")
 
@@ -28,6 +31,38 @@ def test_every_command_is_there_and_says_what_it_does(name: str) -> None:
     module = import_module(f"reconciler.cli.{COMMANDS[name].module}")
     function = getattr(module, function_of(name), None)
     assert hasattr(module, "app") or inspect.getdoc(function)
+
+
+def every_command() -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name in COMMANDS:
+        command = program().get_command(None, name)
+        below = getattr(command, "commands", {})
+        found += [(name, command), *((f"{name} {n}", c) for n, c in below.items())]
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), every_command())
+def test_help_says_exit_codes_and_has_a_sentence_for_every_option_within_80_columns(
+    name: str, command: Any
+) -> None:
+    if not hasattr(command, "commands"):
+        assert re.search(r"Exit\s0", command.help)
+        default = {p.name for p in command.params if p.default not in (None, False, "", 0)}
+        for parameter in command.params:
+            assert parameter.help.endswith((".", ")")), f"{name} {parameter.opts}"
+            assert parameter.name not in default or parameter.show_default or "Default" in parameter.help
+    context = command.make_context(name, [], resilient_parsing=True, terminal_width=80, max_content_width=80)
+    lines = command.get_help(context).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not {"╭", "│"} & set("".join(lines)), "all commands look the same"
+
+
+@pytest.mark.parametrize("entry", [e for e in COMMANDS.values() if e.example], ids=lambda e: e.example)
+def test_examples_are_taken(entry: Entry) -> None:
+    words = shlex.split(entry.example)
+    command = program().get_command(None, words[1])
+    command.make_context(words[1], words[2:])
 
 
 def test_help_lists_all_commands_in_groups_within_80_columns() -> None:
