@@ -18,6 +18,7 @@ from reconciler import __version__
 from reconciler.cli import COMPLETE
 from reconciler.cli.commands import COMMANDS, GROUPS, Entry, function_of, program
 
+TOP = Path(__file__).parents[2]
 DAQ = Path(sys.executable).with_name("daq")
 
 
@@ -115,3 +116,20 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_right_one() -> None:
 
 def test_the_version_is_told() -> None:
     assert daq("--version").stdout == f"daq {__version__}\n"
+
+
+DOCUMENTS = [TOP / "README.md", TOP / "README.zh-CN.md", *sorted((TOP / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_commands_and_options_that_there_are(document: Path) -> None:
+    known = dict(every_command())
+    for line in re.findall(r"(?:`|^\$ )daq ([a-z][^`\n]*)", document.read_text(), re.MULTILINE):
+        words = line.partition("#")[0].split()
+        names = words[0].split("\\|")[0].split("|")
+        assert set(names) <= set(known), f"daq {line}"
+        below = " ".join([names[0], *re.split(r"\W+", words[1])[:1]]) if len(words) > 1 else names[0]
+        command = known.get(below, known[names[0]])
+        taken = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+        used = {f for w in words for f in re.findall(r"^\[?(--?[a-z][a-z-]*)", w)}
+        assert used <= taken or hasattr(command, "commands"), f"daq {line}"
