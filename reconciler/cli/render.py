@@ -39,7 +39,7 @@ def systemd(
 
     program = str(Path(sys.prefix) / "bin" / "daq")
     state = (options.state_dir or SYSTEM_STATE_DIR).absolute()
-    _give(unit(program, _written(options), state, stop_collectors=stop_collectors), out)
+    _give(unit(program, _written(options), str(state), stop_collectors=stop_collectors), out)
 
 
 @app.command(cls=Command)

@@ -8,17 +8,17 @@ only place they may write to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from posixpath import basename, dirname
 
 UNIT = "daq.service"
-ENVIRONMENT = Path("/etc/daq/environment")
+ENVIRONMENT = "/etc/daq/environment"
 """NAME=value lines: what manifests name by ``{env: NAME}``, and options as ``DAQ_…``. It survives upgrades."""
 
 _LEAVES = "daq (stopping this leaves collectors running; `daq down` stops them)"
 _STOPS = "daq (stopping this stops all collectors)"
 
 
-def unit(program: str, arguments: Sequence[str], state: Path, *, stop_collectors: bool) -> dict[str, str]:
+def unit(program: str, arguments: Sequence[str], state: str, *, stop_collectors: bool) -> dict[str, str]:
     """The unit by its file name.
 
     `program` is the absolute path of ``daq``; `arguments` follow ``daq run``; `state` is the state directory they name.
@@ -65,20 +65,20 @@ def unit(program: str, arguments: Sequence[str], state: Path, *, stop_collectors
     return {UNIT: "\n".join(lines) + "\n"}
 
 
-def _directories(state: Path) -> list[str]:
+def _directories(state: str) -> list[str]:
     """Those that the service may write to: made by systemd below /var/lib and /var/log, or one that is there."""
-    if state.parent != Path("/var/lib"):
+    if dirname(state) != "/var/lib":
         return [
             "# systemd makes no directory there; before the first start: install -d -o daq -g daq -m 700",
-            f"ReadWritePaths={_quoted(str(state))}",
+            f"ReadWritePaths={_quoted(state)}",
         ]
     return [
-        f"StateDirectory={_quoted(state.name)}",
+        f"StateDirectory={_quoted(basename(state))}",
         "StateDirectoryMode=0700",
-        f"LogsDirectory={_quoted(state.name)}",
+        f"LogsDirectory={_quoted(basename(state))}",
         "LogsDirectoryMode=0750",
         "# Logs lie in the state directory's logs/; the first start makes that a link to the LogsDirectory.",
-        f"ExecStartPre=-ln -sT {_quoted(f'/var/log/{state.name}')} {_quoted(f'{state}/logs')}",
+        f"ExecStartPre=-ln -sT {_quoted(f'/var/log/{basename(state)}')} {_quoted(f'{state}/logs')}",
     ]
 
 

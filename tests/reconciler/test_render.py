@@ -17,8 +17,8 @@ from reconciler.render.systemd import unit
 from tests.programs import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-STATE = Path("/var/lib/daq")
-INSTALLED = ("--desired", "/etc/daq/desired", "--state-dir", str(STATE))
+STATE = "/var/lib/daq"
+INSTALLED = ("--desired", "/etc/daq/desired", "--state-dir", STATE)
 NEWEST = ("1.35", "1.36", "1.37")
 WORST_EXPOSURE = 1.7
 """Of ten, as systemd-analyze counts; what a collector cannot do without is most of it."""
@@ -88,10 +88,10 @@ def test_a_restart_of_the_service_leaves_collectors_alone_unless_asked() -> None
 
 
 def test_the_service_may_write_to_its_state_directory_wherever_that_is() -> None:
-    named = unit("/daq", [], Path("/var/lib/daq-2"), stop_collectors=False)["daq.service"]
+    named = unit("/daq", [], "/var/lib/daq-2", stop_collectors=False)["daq.service"]
     assert "StateDirectory=daq-2\n" in named
     assert "ExecStartPre=-ln -sT /var/log/daq-2 /var/lib/daq-2/logs\n" in named
-    elsewhere = unit("/daq", [], Path("/srv/plant one"), stop_collectors=False)["daq.service"]
+    elsewhere = unit("/daq", [], "/srv/plant one", stop_collectors=False)["daq.service"]
     assert 'ReadWritePaths="/srv/plant one"\n' in elsewhere
     assert "StateDirectory" not in elsewhere
 
