@@ -296,25 +296,32 @@ def read_json(path: Path) -> Any:
 def read_values(state: StateDir, name: str, within_s: float = 2.5) -> dict[str, Any] | None:
     """What :meth:`StateDir.values` holds, as new as the collector has it; None where there is nothing.
 
-    Asks the collector by setting the mark, and waits at most `within_s` for its answer, which comes within about a
+    Asks the collector by setting its mark, and waits at most `within_s` for its answer, which comes within about a
     second, and at once while it is asked again and again. Where none comes (it does not run): what there is, whose
     ``at`` tells how old it is. Raises OSError.
     """
-    mark, asked_at = state.values_wanted(name), time.time()
-    mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known_at = mark.stat().st_mtime if mark.exists() else 0.0
-    mark.touch(mode=0o600)
-    follows = 0 <= asked_at - known_at < VALUES_WANTED_S - 2
-    wanted_at = known_at - 2 if follows else asked_at  # it looks every second
-    end = time.monotonic() + within_s
+    end, wanted_at = time.monotonic() + within_s, None
     while True:
+        wanted_at = wanted_at or _set(state.values_wanted(name))
         try:
             found: dict[str, Any] | None = read_json(state.values(name))
         except FileNotFoundError:
             found = None
-        if (found and found["at"] >= wanted_at) or time.monotonic() >= end:
+        if (found and wanted_at and found["at"] >= wanted_at) or time.monotonic() >= end:
             return found
         time.sleep(_LOOK_AGAIN_S)
+
+
+def _set(mark: Path) -> float | None:
+    """Since when values are new enough for who sets the mark; None while its collector has not made it."""
+    now = time.time()
+    try:
+        known_at = mark.stat().st_mtime
+        os.utime(mark)
+    except FileNotFoundError:
+        return None
+    follows = 0 <= now - known_at < VALUES_WANTED_S - 2
+    return known_at - 2 if follows else now  # it looks every second
 
 
 _REPLACED = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from collectors.contract import VALUES_WANTED_S, StateDir, write_json
@@ -38,6 +40,9 @@ class NewestFile:
         """See whether somebody wants it; from then on it follows the readings for a while."""
         try:
             marked_at = self._mark.stat().st_mtime
+        except FileNotFoundError:
+            self._make_mark()
+            return
         except OSError:
             return
         if marked_at == self._marked_at:
@@ -48,6 +53,13 @@ class NewestFile:
         self._told = None
         if self._timer is None:
             self._follow()
+
+    def _make_mark(self) -> None:
+        """Ours, whoever sets it: root too reads values, and its files would lock us out."""
+        with suppress(OSError):  # then nobody can ask; the next look tries again
+            self._mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._mark.touch(mode=0o600)
+            os.utime(self._mark, (0, 0))
 
     def _follow(self) -> None:
         """Write what has come, and look again in a moment."""

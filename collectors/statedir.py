@@ -43,7 +43,7 @@ class StateDir:
         return self.root / "values" / f"{name}.json"
 
     def values_wanted(self, name: str) -> Path:
-        """An empty file; who wants newest values sets its modification time."""
+        """An empty file, made by the collector; who wants newest values sets its modification time."""
         return self.root / "values" / f"{name}.wanted"
 
     def outbox(self, name: str) -> Path:

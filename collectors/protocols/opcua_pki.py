@@ -7,6 +7,7 @@ is not trusted is put into ``rejected/``; moving its file to ``trusted/`` trusts
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -106,8 +107,13 @@ class Pki:
             except ValueError:
                 log.warning("cannot use %s: it is no certificate, neither DER nor PEM", path)
 
-    @staticmethod
-    def _make(directory: Path) -> None:
+    def _make(self, directory: Path) -> None:
+        """Raises PermissionError where collectors could not read what we write: root in another user's directory."""
+        home = self._root.parent
+        if home.exists() and (owner := home.stat().st_uid) != os.geteuid():
+            raise PermissionError(
+                errno.EPERM, f"it belongs to uid {owner}; try: sudo -u '#{owner}' daq …", str(home)
+            )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

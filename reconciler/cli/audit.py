@@ -12,19 +12,20 @@ import typer
 
 from reconciler.cli.asking import fail, seconds_of
 from reconciler.cli.options import Options
-from reconciler.cli.text import table
+from reconciler.cli.text import columns, table
 
 if TYPE_CHECKING:
     from collectors.audit import Account
 
-HEADER = ("COLLECTOR", "SINK", "ACQUIRED", "DELIVERED", "QUEUED", "DROPPED", "REJECTED", "SINCE", "SENT", "IN SINK",
-          "ADDS UP")  # fmt: skip
+COUNTS = ("COLLECTOR", "SINK", "ACQUIRED", "DELIVERED", "QUEUED", "DROPPED", "REJECTED")
+HELD = ("COLLECTOR", "SINK", "SINCE", "SENT", "IN SINK", "ADDS UP")
 
 
 def audit(
     options: Options,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Only these collectors and sinks.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Only these collectors and sinks.", show_default=False),
     ] = None,
     *,
     since: Annotated[
@@ -34,7 +35,7 @@ def audit(
         Literal["table", "json"], typer.Option("-o", "--output", help="How to print.")
     ] = "table",
 ) -> None:
-    """Acquired, delivered, queued, dropped, rejected, and what sinks really hold. Exit 1 if it does not add up.
+    """Acquired, delivered, queued, dropped, rejected, and what sinks really hold. Exit 0 it adds up, 1 it does not.
 
     Secrets of sinks that stand in the environment must stand in that of this command too.
     """
@@ -53,7 +54,8 @@ def audit(
         typer.echo(json.dumps({"adds_up": not wrong, "accounts": list(map(asdict, accounts))}, ensure_ascii=False,
                               indent=2))  # fmt: skip
     else:
-        typer.echo(table(HEADER, [_row(account) for account in accounts]))
+        for header, row in ((COUNTS, _counts), (HELD, _held)):
+            typer.echo(table(header, [row(a) for a in accounts], fit=columns()) + "\n")
         for sentence in wrong:
             typer.echo(sentence)
         for remark in dict.fromkeys(f"{a.sink}: {a.unknown}" for a in accounts if a.unknown):
@@ -62,16 +64,15 @@ def audit(
         raise typer.Exit(1)
 
 
-def _row(account: Account) -> list[str]:
-    points = account.points
+def _counts(account: Account) -> list[str]:
+    """What became of all that was ever acquired."""
+    p = account.points
+    numbers = (p.acquired, p.delivered, p.queued, p.dropped, p.rejected)
+    return [account.collector, account.sink, *map(str, numbers)]
+
+
+def _held(account: Account) -> list[str]:
+    """What was sent since a whole hour, and what of it the sink holds."""
     since = "-" if account.since is None else time.strftime("%m-%d %H:%M", time.localtime(account.since))
-    counts = (points.acquired, points.delivered, points.queued, points.dropped, points.rejected)
-    stored = ("-" if n is None else str(n) for n in (account.delivered, account.stored))
-    return [
-        account.collector,
-        account.sink,
-        *map(str, counts),
-        since,
-        *stored,
-        "no" if account.wrong else "yes",
-    ]
+    numbers = ("-" if n is None else str(n) for n in (account.delivered, account.stored))
+    return [account.collector, account.sink, since, *numbers, "no" if account.wrong else "yes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from keyword import iskeyword
 from typing import Annotated, Any
@@ -12,77 +12,84 @@ from typer._click import Context, HelpFormatter  # typer's own copy of click; it
 from typer._click.shell_completion import (
     CompletionItem,  # typer's own copy of click; it exports no other name
 )
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from reconciler import __version__
-from reconciler.cli.options import Options, with_options
+from reconciler.cli.help import HELP, Command
+from reconciler.cli.options import with_options
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command: the module below ``reconciler.cli`` that holds it, and what it does in a few words."""
+    """A command: the module below ``reconciler.cli`` that holds it, what it does in a few words, and one use of it."""
 
     module: str
     summary: str
+    example: str = ""
 
 
 GROUPS = {
     "Everyday": {
-        "run": Entry("run", "the control loop: watch, converge, publish, serve"),
-        "status": Entry("status", "what is observed, worst first column"),
-        "diff": Entry("converge", "what a pass would do, and why"),
-        "apply": Entry("converge", "converge now"),
-        "wait": Entry("wait", "until collectors are ready or healthy"),
-        "logs": Entry("history", "what a collector or sender wrote"),
-        "events": Entry("history", "what happened"),
-        "start": Entry("state", "write state: running into manifests"),
-        "stop": Entry("state", "write state: stopped into manifests"),
-        "restart": Entry("orders", "have the loop restart them once"),
-        "pause": Entry("orders", "leave them alone for a while"),
-        "resume": Entry("orders", "end a pause"),
+        "run": Entry(
+            "run",
+            "the control loop: watch, converge, publish, serve",
+            "daq run --git ssh://git@server/plant.git --label site=north",
+        ),
+        "status": Entry("status", "what is observed, worst first column", "daq status --watch -l line=1"),
+        "diff": Entry("converge", "what a pass would do, and why", "daq diff --from HEAD~1 --to HEAD"),
+        "apply": Entry("converge", "converge now", "daq apply --timeout 2m"),
+        "wait": Entry(
+            "wait", "until collectors are ready or healthy", "daq wait press-1 --for healthy --timeout 2m"
+        ),
+        "logs": Entry("history", "what a collector or sender wrote", "daq logs press-1 -f"),
+        "events": Entry("history", "what happened", "daq events press-1 -n 20"),
+        "start": Entry("state", "write state: running into manifests", "daq start press-1 --commit"),
+        "stop": Entry("state", "write state: stopped into manifests", "daq stop -l line=1"),
+        "restart": Entry("orders", "have the loop restart them once", "daq restart --all"),
+        "pause": Entry(
+            "orders", "leave them alone for a while", "daq pause press-1 --for 2h --reason 'die change'"
+        ),
+        "resume": Entry("orders", "end a pause", "daq resume press-1"),
     },
     "Device": {
-        "read": Entry("read", "every tag once: raw words, value, quality"),
-        "probe": Entry("probe", "an address as every type and order"),
-        "browse": Entry("browse", "the address space of an OPC UA server"),
+        "read": Entry("read", "every tag once: raw words, value, quality", "daq read press-1 --direct"),
+        "probe": Entry(
+            "probe",
+            "an address as every type and order",
+            "daq probe 'modbus://192.168.1.100/1?address=holding:0&count=4'",
+        ),
+        "browse": Entry(
+            "browse",
+            "the address space of an OPC UA server",
+            "daq browse opc.tcp://192.168.1.10:4840 --depth 3 -o yaml",
+        ),
         "simulate": Entry("simulate", "a live simulated device"),
     },
     "Manifests": {
-        "validate": Entry("validate", "file:line:column: what is wrong"),
-        "schema": Entry("validate", "the JSON Schema of a manifest"),
-        "init": Entry("scaffold", "a directory with a first manifest"),
-        "import": Entry("moving", "older JSON files as manifests"),
+        "validate": Entry("validate", "file:line:column: what is wrong", "daq validate --nodes fleet.yaml"),
+        "schema": Entry("validate", "the JSON Schema of a manifest", "daq schema sink"),
+        "init": Entry("scaffold", "a directory with a first manifest", "daq init plant"),
+        "import": Entry(
+            "moving",
+            "older JSON files as manifests",
+            "daq import process_config.json modbus_config.json --out desired",
+        ),
     },
     "Host": {
-        "audit": Entry("audit", "do the counts add up, and do sinks hold what was delivered"),
+        "audit": Entry(
+            "audit",
+            "do the counts add up, and do sinks hold what was delivered",
+            "daq audit press-1 --since 24h",
+        ),
         "dead-letter": Entry("deadletter", "lines that a sink refused for good: list, replay"),
-        "down": Entry("converge", "stop every process, the loop too"),
-        "doctor": Entry("doctor", "check this machine, and say what to do"),
-        "health": Entry("health", "0 if the loop, or one collector, is alive"),
+        "down": Entry("converge", "stop every process, the loop too", "daq down --timeout 2m"),
+        "doctor": Entry("doctor", "check this machine, and say what to do", "daq doctor --offline"),
+        "health": Entry("health", "0 if the loop, or one collector, is alive", "daq health --name press-1"),
         "render": Entry("render", "files for systemd, Kubernetes, containers"),
         "completion": Entry("completion", "names and options by the Tab key, for your shell"),
     },
 }
 COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
-HELP = {"help_option_names": ["-h", "--help"]}
-COMMON = frozenset("--" + f.name.replace("_", "-") for f in fields(Options))
-
-
-class Command(TyperCommand):
-    """A command whose help tells its own options from those that all share."""
-
-    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Arguments, own options, common options."""
-        parts: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Common options": []}
-        for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
-                common = not COMMON.isdisjoint(parameter.opts)
-                argument = parameter.param_type_name == "argument"
-                parts["Arguments" if argument else "Common options" if common else "Options"].append(record)
-        for title, records in parts.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
 
 
 class Program(TyperGroup):
@@ -95,7 +102,7 @@ class Program(TyperGroup):
     def get_command(self, ctx: Context, cmd_name: str) -> Any:
         """Imported now; None where there is none."""
         entry = COMMANDS.get(cmd_name)
-        return _load(entry.module, cmd_name) if entry else None
+        return _load(entry, cmd_name) if entry else None
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
         """One section a group."""
@@ -146,13 +153,15 @@ def function_of(command: str) -> str:
     return f"{command}_" if iskeyword(command) else command.replace("-", "_")
 
 
-def _load(module: str, name: str) -> Any:
+def _load(entry: Entry, name: str) -> Any:
     """The command `name` of a module: its function of that name, or a program of commands, its `app`."""
-    holder = import_module(f"reconciler.cli.{module}")
+    holder = import_module(f"reconciler.cli.{entry.module}")
     if hasattr(holder, "app"):
         group = typer.main.get_command(holder.app)
         group.name = name
         return group
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(name, cls=Command, context_settings=HELP)(with_options(getattr(holder, function_of(name))))
+    epilog = f"Example: {entry.example}" if entry.example else None
+    command = with_options(getattr(holder, function_of(name)))
+    app.command(name, cls=Command, context_settings=HELP, epilog=epilog)(command)
     return typer.main.get_command(app)

@@ -86,7 +86,7 @@ def apply(
 
 
 def down(options: Options, timeout: Timeout = "60s") -> None:
-    """Stop every process of this state directory, the loop too. Exit 2 if something would not stop."""
+    """Stop every process of this state directory, the loop too. Exit 0, 2 if something would not stop."""
     if not options.state.root.exists():
         return
     seconds = seconds_of(timeout)

@@ -10,14 +10,15 @@ from typing import Annotated, Literal
 import typer
 
 from reconciler.cli.asking import fail, seconds_of
+from reconciler.cli.help import Command, group
 from reconciler.cli.options import Options, with_options
 from reconciler.cli.text import table
 
-app = typer.Typer(help="Lines that a sink refused for good.", no_args_is_help=True, rich_markup_mode=None)
+app = group("Lines that a sink refused for good.")
 
 LOOK_EVERY_S = 0.05
 
-SinkName = Annotated[str, typer.Argument(metavar="SINK", help="Whose.", show_default=False)]
+SinkName = Annotated[str, typer.Argument(metavar="SINK", help="Name of the sink.", show_default=False)]
 
 
 def list_letters(
@@ -28,7 +29,7 @@ def list_letters(
         Literal["table", "json"], typer.Option("-o", "--output", help="How to print.")
     ] = "table",
 ) -> None:
-    """What was refused, when, and the server's words. Exit 0."""
+    """What was refused, when, and the server's words. Exit 0, or 1 where no such sink ever ran."""
     from collectors.letters import read_letters
 
     _known(options, sink)
@@ -59,7 +60,10 @@ def replay(
     sink: SinkName,
     timeout: Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long to wait.")] = "60s",
 ) -> None:
-    """Have the sender send them once more; what is taken leaves the file. Exit 1 if some are refused again."""
+    """Have the sender send them once more; what is taken leaves the file.
+
+    Exit 0 all taken, 1 some are refused again or time is out.
+    """
     from collectors.letters import ask_for_replay, read_letters, replay_answer, withdraw
 
     _known(options, sink)
@@ -88,5 +92,5 @@ def _known(options: Options, sink: str) -> None:
         fail(f"cannot look for dead letters: no sink {sink!r} has ever run in {options.state.root}", code=1)
 
 
-app.command("list")(with_options(list_letters))
-app.command()(with_options(replay))
+app.command("list", cls=Command)(with_options(list_letters))
+app.command(cls=Command)(with_options(replay))

@@ -54,7 +54,7 @@ def declared(options: Options, what: str) -> tuple[Server, Path]:
         if device in ("", server.name)
     ]
     if not found:
-        where = what if is_file else options.desired
+        where = what if is_file else options.directory
         fail(
             f"cannot browse {what}: there is no such collector of type opcua in {where}, and it is no URL",
             code=1,
@@ -64,7 +64,7 @@ def declared(options: Options, what: str) -> tuple[Server, Path]:
         fail(f"cannot browse several servers at once; write one of {names}", code=1)
     ((_, server),) = found
     assert isinstance(server, opcua.Server)
-    return server, options.desired.resolve().parent
+    return server, options.directory.resolve().parent
 
 
 def _in_force(options: Options) -> Iterable[Manifest]:
@@ -76,7 +76,7 @@ def _in_force(options: Options) -> Iterable[Manifest]:
 
 def _in_file(options: Options, path: Path) -> Iterable[Manifest]:
     try:
-        manifests, errors = desired.check([path], options.desired)
+        manifests, errors = desired.check([path], options.directory)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}", code=1)
     if errors:

@@ -19,16 +19,24 @@ from reconciler.model import Node
 from reconciler.server.address import Address
 
 DEFAULT_LISTEN = "127.0.0.1:8000"
-SYSTEM_STATE_DIR = Path("/var/lib/daq")
+SYSTEM_DESIRED, SYSTEM_STATE_DIR = Path("/etc/daq/desired"), Path("/var/lib/daq")
+"""Where the service has them: what commands are about that are not given in a plant's directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Where manifests and state are, and what this machine is called."""
 
-    desired: Annotated[Path, typer.Option(envvar="DAQ_DESIRED", help="Directory of the manifests.")] = Path(
-        "desired"
-    )
+    desired: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DAQ_DESIRED",
+            metavar="DIR",
+            help="Directory of the manifests. Default: ./desired; where neither it nor ./.daq exists, /etc/daq/desired "
+            "if there is one.",
+            show_default=False,
+        ),
+    ] = None
     git: Annotated[
         str | None,
         typer.Option(
@@ -130,11 +138,14 @@ class Options:
     @property
     def state(self) -> StateDir:
         """The state directory in force, absolute, links resolved."""
-        chosen = self.state_dir
-        if chosen is None:
-            here = Path(".daq").exists() or Path("desired").exists()
-            chosen = Path(".daq") if here else SYSTEM_STATE_DIR
+        chosen = self.state_dir or (Path(".daq") if _in_a_plant() else SYSTEM_STATE_DIR)
         return StateDir(chosen.resolve())
+
+    @property
+    def directory(self) -> Path:
+        """Where manifests lie that are no commits."""
+        installed = not _in_a_plant() and SYSTEM_DESIRED.is_dir()
+        return self.desired or (SYSTEM_DESIRED if installed else Path("desired"))
 
     @property
     def manifests(self) -> Path | Remote:
@@ -144,7 +155,7 @@ class Options:
                 raise typer.BadParameter(
                     "--verify-signatures needs --git: files of a directory bear no signature"
                 )
-            return self.desired
+            return self.directory
         try:
             pull_s = parse_duration(self.pull)
         except ValueError as error:
@@ -191,6 +202,11 @@ class Options:
             self.tls_cert,
             self.tls_key,
         )
+
+
+def _in_a_plant() -> bool:
+    """Whether the working directory is that of a plant."""
+    return Path(".daq").exists() or Path("desired").exists()
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

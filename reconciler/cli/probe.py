@@ -38,7 +38,7 @@ def probe(
     options: Options,
     url: Url,
     *,
-    output: Annotated[Literal["table", "json"], Option("--output", "-o")] = "table",
+    output: Annotated[Literal["table", "json"], Option("--output", "-o", help="How to print.")] = "table",
 ) -> None:
     """The raw words at an address, beside every type and order. Exit 0; 1 where they cannot be read."""
     from collectors.probe import every_reading, manifest_of

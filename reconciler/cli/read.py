@@ -42,7 +42,7 @@ def read(
     what: What,
     *,
     direct: Annotated[bool, Option("--direct", help="Connect, also where the collector runs.")] = False,
-    output: Annotated[Literal["table", "json"], Option("--output", "-o")] = "table",
+    output: Annotated[Literal["table", "json"], Option("--output", "-o", help="How to print.")] = "table",
 ) -> None:
     """Every tag once: raw words, value, unit, quality. Of a running collector its last cycle; else, or with --direct,
     this command connects, reads and stores nothing. Exit 0 all good, 1 not.
@@ -71,7 +71,7 @@ def _in_file(options: Options, path: Path) -> list[Target]:
     from reconciler import desired
 
     try:
-        manifests, errors = desired.check([path], options.desired)
+        manifests, errors = desired.check([path], options.directory)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}", code=1)
     if errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.asking import fail
-from reconciler.cli.options import Options, with_options
+from reconciler.cli.help import Command, group
+from reconciler.cli.options import SYSTEM_STATE_DIR, Options, with_options
 
-app = typer.Typer(help="Deployment files, to stdout or into a directory.", no_args_is_help=True)
+app = group("Deployment files, to stdout or into a directory. Exit 0, or 2.")
 
 Out = Annotated[
     Path | None,
@@ -23,7 +24,7 @@ Out = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Command)
 @with_options
 def systemd(
     options: Options,
@@ -33,24 +34,26 @@ def systemd(
     ] = False,
     out: Out = None,
 ) -> None:
-    """A unit that runs the loop with the options given here."""
+    """A unit that runs the loop with the options given here. Exit 0, or 2."""
     from reconciler.render.systemd import unit
 
-    _give(
-        unit(str(Path(sys.prefix) / "bin" / "daq"), _written(options), stop_collectors=stop_collectors), out
-    )
+    program = str(Path(sys.prefix) / "bin" / "daq")
+    state = (options.state_dir or SYSTEM_STATE_DIR).absolute()
+    _give(unit(program, _written(options), str(state), stop_collectors=stop_collectors), out)
 
 
-@app.command()
+@app.command(cls=Command)
 @with_options
 def compose(_options: Options, *, out: Out = None) -> None:
-    """daq, InfluxDB and Grafana in containers; with --out also a Sink, a first manifest and the dashboard."""
+    """daq, InfluxDB and Grafana in containers; with --out also a Sink, a first manifest and the dashboard. Exit 0,
+    or 2.
+    """
     top = files("reconciler") / "render" / "compose"
     found = dict(_texts(top))
     _give(found if out else {"compose.yaml": found["compose.yaml"]}, out)
 
 
-@app.command()
+@app.command(cls=Command)
 @with_options
 def kubernetes(
     options: Options,
@@ -58,7 +61,7 @@ def kubernetes(
     image: Annotated[str, typer.Option(help="Image that has daq in it.")] = "daq:latest",
     out: Out = None,
 ) -> None:
-    """A StatefulSet for each collector; variables of {env: NAME} come from a Secret named daq."""
+    """A StatefulSet for each collector; variables of {env: NAME} come from a Secret named daq. Exit 0, or 2."""
     from reconciler.cli.manifests import UnreadError, manifests_of
     from reconciler.render.kubernetes import RenderError
     from reconciler.render.kubernetes import kubernetes as rendered
@@ -81,11 +84,12 @@ def _texts(directory: Traversable, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _written(options: Options) -> list[str]:
-    """The common options that differ from their defaults, paths absolute, as arguments."""
+    """The common options that differ from their defaults, and --desired, as arguments; paths absolute."""
     found = []
+    options = replace(options, desired=options.directory)
     for field in fields(Options):
         value = getattr(options, field.name)
-        if value in (field.default, [], None) and field.name not in ("desired",):
+        if value in (field.default, [], None):
             continue
         name = "--" + field.name.replace("_", "-")
         for each in value if isinstance(value, list) else [value]:

@@ -9,18 +9,24 @@ from typing import Annotated, Any, Literal
 import typer
 from typer import Option
 
-app = typer.Typer(help="A live simulated device to read from.", no_args_is_help=True)
+from reconciler.cli.help import Command, group
+
+app = group("A live simulated device to read from. Runs until SIGTERM or Ctrl-C, then exit 0.")
 
 _SILENT = "A connection that is older is not answered any more, but stays open."
 
 
-@app.command()
+@app.command(cls=Command)
 def modbus(
     *,
-    port: Annotated[int, Option(min=0, max=0xFFFF, help="0 takes a free one.")] = 5020,
-    host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
-    transport: Annotated[Literal["tcp", "rtu-over-tcp"], Option(help="Framing.")] = "tcp",
-    delay: Annotated[str, Option(metavar="DURATION", help="Before every answer, as 50ms.")] = "0ms",
+    port: Annotated[
+        int, Option(min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one.")
+    ] = 5020,
+    host: Annotated[str, Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    transport: Annotated[
+        Literal["tcp", "rtu-over-tcp"], Option(help="Modbus TCP, or RTU frames over TCP.")
+    ] = "tcp",
+    delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",
     refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
     drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")] = 0,
     truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
@@ -44,7 +50,7 @@ def modbus(
         bool, Option("--gateway", help="Answer exception 0B for units that are silent or not there.")
     ] = False,
 ) -> None:
-    """Two presses as unit 1 and 2, with values that move, until SIGTERM or Ctrl-C."""
+    """Two presses as unit 1 and 2, with values that move, until SIGTERM or Ctrl-C. Exit 0."""
     from collectors.simulate.faults import parse_delay
     from collectors.simulate.modbus import run
     from collectors.simulate.modbus_faults import Faults, parse_address, parse_exception
@@ -68,15 +74,17 @@ def modbus(
     _serve(run(host, port, transport, faults), f"{host}:{port}")
 
 
-@app.command()
+@app.command(cls=Command)
 def melsec(
     *,
-    port: Annotated[int, Option(min=0, max=0xFFFF, help="0 takes a free one.")] = 5000,
-    host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
-    frame: Annotated[Literal["1E", "3E", "4E"], Option(help="Frame.")] = "1E",
-    code: Annotated[Literal["binary", "ascii"], Option(help="Code.")] = "binary",
+    port: Annotated[
+        int, Option(min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one.")
+    ] = 5000,
+    host: Annotated[str, Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    frame: Annotated[Literal["1E", "3E", "4E"], Option(help="Frame of requests and answers.")] = "1E",
+    code: Annotated[Literal["binary", "ascii"], Option(help="Code of the frames.")] = "binary",
     series: Annotated[Literal["FX3", "Q", "iQ-R", "iQ-F"], Option(help="Series of the PLC.")] = "FX3",
-    delay: Annotated[str, Option(metavar="DURATION", help="Before every answer, as 50ms.")] = "0ms",
+    delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",
     refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
     drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")] = 0,
     truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
@@ -90,7 +98,7 @@ def melsec(
         Option(metavar="DEVICE", help="Refuse it as out of range, as D900 or X0x1F; repeatable."),
     ] = None,
 ) -> None:
-    """A packing line on a PLC, with values that move, until SIGTERM or Ctrl-C."""
+    """A packing line on a PLC, with values that move, until SIGTERM or Ctrl-C. Exit 0."""
     from collectors.simulate.faults import parse_delay
     from collectors.simulate.melsec import run
     from collectors.simulate.melsec_faults import Faults, parse_device
@@ -121,14 +129,16 @@ def _serve(serving: Coroutine[Any, Any, None], where: str) -> None:
         raise typer.Exit(1) from None
 
 
-@app.command()
+@app.command(cls=Command)
 def opcua(
     *,
-    port: Annotated[int, Option(min=0, max=0xFFFF, help="0 takes a free one.")] = 4840,
-    host: Annotated[str, Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, Option(min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one.")
+    ] = 4840,
+    host: Annotated[str, Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
     every: Annotated[str, Option(metavar="DURATION", help="How often values change.")] = "500ms",
     items: Annotated[int, Option(min=0, metavar="N", help="So many values that all change, instead.")] = 0,
-    delay: Annotated[str, Option(metavar="DURATION", help="Before every answer, as 50ms.")] = "0ms",
+    delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",
     refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
     drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave out every Nth answer.")] = 0,
     truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
@@ -142,7 +152,7 @@ def opcua(
     ] = None,
     max_nodes: Annotated[int, Option(min=0, metavar="N", help="Refuse calls of more nodes.")] = 0,
 ) -> None:
-    """Two presses and a boiler on every security policy, until SIGTERM or Ctrl-C."""
+    """Two presses and a boiler on every security policy, until SIGTERM or Ctrl-C. Exit 0."""
     from collectors.simulate.faults import parse_delay
     from collectors.simulate.opcua import run
     from collectors.simulate.opcua_faults import Faults

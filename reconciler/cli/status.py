@@ -46,7 +46,7 @@ def status(
         Language | None, typer.Option(help="Language of what to do.", show_default="as LANG says")
     ] = None,
 ) -> None:
-    """What is observed. Exit 1 if any wanted one is not healthy, 2 on error."""
+    """What is observed. Exit 0, 1 if any wanted one is not healthy, 2 on error."""
     if fleet:
         from reconciler.cli.fleet import show_fleet
 

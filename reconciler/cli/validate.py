@@ -56,7 +56,7 @@ def _read(options: Options, paths: Sequence[Path] | None) -> Desired:
     try:
         if not paths:
             return manifests_of(options)
-        manifests, errors = desired.check(paths, options.desired)
+        manifests, errors = desired.check(paths, options.directory)
     except UnreadError as error:
         fail(str(error))
     except OSError as error:
@@ -80,5 +80,5 @@ def _place(found: Desired, file: Path) -> None:
 
 
 def schema(options: Options, kind: KindOfSchema = "collector") -> None:
-    """Print the JSON Schema of a manifest, or of a status object."""
+    """Print the JSON Schema of a manifest, or of a status object. Exit 0."""
     typer.echo(json.dumps(schema_of(kind), ensure_ascii=False, indent=2))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import uuid
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def open_state_dir(path: Path) -> StateDir:
         owner = root.stat().st_uid
         if owner != os.geteuid():
             raise StateDirError(
-                f"cannot use state directory {root}: it belongs to uid {owner}, we are uid {os.geteuid()}"
+                f"cannot use state directory {root}: it belongs to {_user(owner)}, and we are {_user(os.geteuid())}; "
+                f"try: sudo -u '{_user(owner)}' daq …"
             )
         root.chmod(0o700)
         kind = _file_system(root)
@@ -101,6 +103,14 @@ def lock_instance(state: StateDir) -> int:
         who = f"pid {holder.pid} ({holder.command})" if holder.pid else holder.command
         raise StateDirError(f"cannot use state directory {state.root}: {who} is working on it") from error
     return fd
+
+
+def _user(uid: int) -> str:
+    """The name of a user, or ``#uid`` (as sudo takes it) where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
 
 
 def _inode(path: Path) -> str:

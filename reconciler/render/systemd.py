@@ -8,15 +8,21 @@ only place they may write to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from posixpath import basename, dirname
 
 UNIT = "daq.service"
+ENVIRONMENT = "/etc/daq/environment"
+"""NAME=value lines: what manifests name by ``{env: NAME}``, and options as ``DAQ_…``. It survives upgrades."""
 
 _LEAVES = "daq (stopping this leaves collectors running; `daq down` stops them)"
 _STOPS = "daq (stopping this stops all collectors)"
 
 
-def unit(program: str, arguments: Sequence[str], *, stop_collectors: bool) -> dict[str, str]:
-    """The unit by its file name. `program` is the absolute path of ``daq``; `arguments` follow ``daq run``."""
+def unit(program: str, arguments: Sequence[str], state: str, *, stop_collectors: bool) -> dict[str, str]:
+    """The unit by its file name.
+
+    `program` is the absolute path of ``daq``; `arguments` follow ``daq run``; `state` is the state directory they name.
+    """
     command = [program, "run", *arguments, *(["--stop-on-exit"] if stop_collectors else [])]
     # Asked by SIGTERM the loop stops its collectors itself; what is left after the time-out is killed.
     ending = (
@@ -34,24 +40,21 @@ def unit(program: str, arguments: Sequence[str], *, stop_collectors: bool) -> di
         "[Service]",
         "Type=notify",
         "NotifyAccess=main",
+        f"EnvironmentFile=-{ENVIRONMENT}",
         f"ExecStart={' '.join(map(_quoted, command))}",
         "ExecReload=kill -HUP $MAINPID",
         "Restart=always",
         "RestartSec=1",
-        "# `daq down` ends the loop with 3: it was asked not to come back.",
+        "# `daq down` ends the loop with 3: it was asked not to come back, which is no failure.",
         "RestartPreventExitStatus=3",
+        "SuccessExitStatus=3",
         "WatchdogSec=60",
         *ending,
         "User=daq",
         "Group=daq",
         "UMask=0077",
         "LimitNOFILE=65536",
-        "StateDirectory=daq",
-        "StateDirectoryMode=0700",
-        "LogsDirectory=daq",
-        "LogsDirectoryMode=0750",
-        "# Logs lie in the state directory's logs/; the first start makes that a link to the LogsDirectory.",
-        "ExecStartPre=-ln -sT /var/log/daq /var/lib/daq/logs",
+        *_directories(state),
         "",
         *_HARDENING,
         *(_ALONE if stop_collectors else _OUTLIVED),
@@ -62,14 +65,34 @@ def unit(program: str, arguments: Sequence[str], *, stop_collectors: bool) -> di
     return {UNIT: "\n".join(lines) + "\n"}
 
 
-# What is left out would break it: ProtectProc and PrivatePIDs hide the holder of a lock, MemoryDenyWriteExecute breaks
-# foreign function calls of drivers, PrivateNetwork and IPAddressDeny keep it from its devices.
+def _directories(state: str) -> list[str]:
+    """Those that the service may write to: made by systemd below /var/lib and /var/log, or one that is there."""
+    if dirname(state) != "/var/lib":
+        return [
+            "# systemd makes no directory there; before the first start: install -d -o daq -g daq -m 700",
+            f"ReadWritePaths={_quoted(state)}",
+        ]
+    return [
+        f"StateDirectory={_quoted(basename(state))}",
+        "StateDirectoryMode=0700",
+        f"LogsDirectory={_quoted(basename(state))}",
+        "LogsDirectoryMode=0750",
+        "# Logs lie in the state directory's logs/; the first start makes that a link to the LogsDirectory.",
+        f"ExecStartPre=-ln -sT {_quoted(f'/var/log/{basename(state)}')} {_quoted(f'{state}/logs')}",
+    ]
+
+
+# What is left out would break it: PrivateUsers hides from a new loop what an earlier one started (user namespaces,
+# ptrace(2)), ProcSubset hides the boot id, MemoryDenyWriteExecute ends exec programs that compile as they run,
+# PrivateNetwork and IPAddressDeny keep it from its devices. setpriority is for `nice`.
 _HARDENING = [
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
     "AmbientCapabilities=",
     "ProtectSystem=strict",
     "ProtectHome=read-only",
+    "ProtectProc=invisible",
+    "PrivateMounts=yes",
     "PrivateDevices=yes",
     "ProtectClock=yes",
     "ProtectHostname=yes",
@@ -85,14 +108,14 @@ _HARDENING = [
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources",
-    "SystemCallFilter=setpriority sched_setscheduler",
+    "SystemCallFilter=setpriority",
     "SystemCallErrorNumber=EPERM",
 ]
 
 
 _ALONE = ["PrivateTmp=yes", "RemoveIPC=yes"]
 # Both would be taken from under the collectors when the service stops.
-_OUTLIVED = ["ReadWritePaths=/tmp /var/tmp"]
+_OUTLIVED = ["ReadWritePaths=-/tmp -/var/tmp"]
 
 
 def _quoted(word: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -191,6 +192,14 @@ def test_the_nodes_certificate_is_made_once_and_its_key_is_private(tmp_path: Pat
     assert first.uri == "urn:edge-3:daq"
     assert read_certificate((tmp_path / "own" / "daq.der").read_bytes()).not_valid_after_utc.year > 2030
     assert stat.S_IMODE((tmp_path / "own" / "daq.pem").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_root_makes_no_key_that_the_owner_of_a_state_directory_cannot_read(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12345, -1)
+    with pytest.raises(PermissionError, match="it belongs to uid 12345"):
+        Pki(tmp_path / "pki").own("edge-3")
+    assert not (tmp_path / "pki").exists()
 
 
 def test_a_file_that_is_no_certificate_is_passed_over(tmp_path: Path) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.bundles import bundled, checkout, run, upgraded
 from tests.e2e.plant import Plant
 from tests.programs import program
 
@@ -18,51 +16,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="a network without routes is made by root only"),
 ]
-
-TOP = Path(__file__).parents[2]
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def checkout(directory: Path) -> Path:
-    """A copy of the files that git tracks or would."""
-    names = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=TOP)
-    for name in filter(None, names.split("\0")):
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(TOP / name, directory / name, follow_symlinks=False)
-    return directory
-
-
-def wheel(source: Path, version: str) -> Path:
-    """A wheel of the checkout, which says this version."""
-    module = source / "reconciler" / "__init__.py"
-    lines = [line for line in module.read_text().splitlines() if not line.startswith("__version__")]
-    module.write_text("\n".join([*lines, f'__version__ = "{version}"', ""]))
-    shutil.rmtree(source / "dist", ignore_errors=True)
-    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", "dist", ".", cwd=source)
-    (found,) = (source / "dist").glob("*.whl")
-    return found
-
-
-def bundled(source: Path, version: str) -> Path:
-    """The unpacked bundle of a version, as `make bundle` packs it."""
-    wheel(source, version)
-    archive = run(source / "deploy" / "bundle" / "build.sh", sys.executable, version, cwd=source).split()[-1]
-    run("tar", "-xzf", archive, cwd=source)
-    return source / Path(archive).name.removesuffix(".tar.gz")
-
-
-def upgraded(bundle: Path, source: Path, version: str) -> Path:
-    """The same bundle with another version of daq in it."""
-    for old in (bundle / "wheels").glob("daq_reconciler-*"):
-        old.unlink()
-    shutil.copy(wheel(source, version), bundle / "wheels")
-    (bundle / "VERSION").write_text(f"{version}\n")
-    return bundle
 
 
 def install(bundle: Path, prefix: Path) -> str:

@@ -65,6 +65,19 @@ def test_the_state_directory_is_local_where_manifests_are(
     assert Options().state.root == tmp_path / ".daq"
 
 
+def test_outside_a_plant_commands_are_about_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reconciler.cli.options.SYSTEM_DESIRED", tmp_path / "etc")
+    assert Options().directory == Path("desired"), "no service is installed here"
+    (tmp_path / "etc").mkdir()
+    assert Options().directory == tmp_path / "etc"
+    assert Options(desired=Path("mine")).directory == Path("mine")
+    (tmp_path / ".daq").mkdir()
+    assert Options().directory == Path("desired"), "a plant that has lost its manifests is no other plant"
+
+
 texts = st.text(st.sampled_from("ab 一号冲é́"), max_size=8)
 
 

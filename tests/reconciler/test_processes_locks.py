@@ -127,7 +127,9 @@ def test_a_file_in_place_of_a_state_directory_is_a_clear_error(tmp_path: Path) -
 def test_a_state_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     os.chown(tmp_path / "state", 12345, -1)
-    with pytest.raises(StateDirError, match="it belongs to uid 12345"):
+    with pytest.raises(
+        StateDirError, match="it belongs to #12345, and we are root; try: sudo -u '#12345' daq"
+    ):
         open_state_dir(tmp_path / "state")
 
 

@@ -17,9 +17,10 @@ from reconciler.render.systemd import unit
 from tests.programs import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-INSTALLED = ("--desired", "/etc/daq/desired", "--state-dir", "/var/lib/daq")
+STATE = "/var/lib/daq"
+INSTALLED = ("--desired", "/etc/daq/desired", "--state-dir", STATE)
 NEWEST = ("1.35", "1.36", "1.37")
-WORST_EXPOSURE = 2.0
+WORST_EXPOSURE = 1.7
 """Of ten, as systemd-analyze counts; what a collector cannot do without is most of it."""
 
 COLLECTOR = """apiVersion: daq/v1
@@ -57,14 +58,14 @@ def objects(files: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_unit_in_deploy_is_the_rendered_one() -> None:
-    (name, text), *_ = unit("/opt/daq/current/bin/daq", INSTALLED, stop_collectors=False).items()
+    (name, text), *_ = unit("/opt/daq/current/bin/daq", INSTALLED, STATE, stop_collectors=False).items()
     assert (DEPLOY / "systemd" / name).read_text() == text
 
 
 @pytest.mark.parametrize("stop_collectors", [False, True])
 def test_systemd_takes_the_unit_and_finds_it_hardened(stop_collectors: bool, tmp_path: Path) -> None:
     analyze = program("systemd-analyze")
-    (name, text), *_ = unit("/bin/true", ["--node", "50% $x"], stop_collectors=stop_collectors).items()
+    (name, text), *_ = unit("/bin/true", ["--node", "50% $x"], STATE, stop_collectors=stop_collectors).items()
     file = tmp_path / name
     file.write_text(text)
     verified = subprocess.run([analyze, "verify", file], capture_output=True, text=True, check=False)
@@ -77,13 +78,22 @@ def test_systemd_takes_the_unit_and_finds_it_hardened(stop_collectors: bool, tmp
 
 
 def test_a_restart_of_the_service_leaves_collectors_alone_unless_asked() -> None:
-    leaves = unit("/daq", [], stop_collectors=False)["daq.service"]
-    stops = unit("/daq", [], stop_collectors=True)["daq.service"]
+    leaves = unit("/daq", [], STATE, stop_collectors=False)["daq.service"]
+    stops = unit("/daq", [], STATE, stop_collectors=True)["daq.service"]
     assert "KillMode=process\n" in leaves
     assert "PrivateTmp" not in leaves
     assert "daq down" in leaves.partition("Description=")[2].partition("\n")[0]
     assert "KillMode=mixed\n" in stops
     assert "--stop-on-exit\n" in stops
+
+
+def test_the_service_may_write_to_its_state_directory_wherever_that_is() -> None:
+    named = unit("/daq", [], "/var/lib/daq-2", stop_collectors=False)["daq.service"]
+    assert "StateDirectory=daq-2\n" in named
+    assert "ExecStartPre=-ln -sT /var/log/daq-2 /var/lib/daq-2/logs\n" in named
+    elsewhere = unit("/daq", [], "/srv/plant one", stop_collectors=False)["daq.service"]
+    assert 'ReadWritePaths="/srv/plant one"\n' in elsewhere
+    assert "StateDirectory" not in elsewhere
 
 
 @pytest.mark.parametrize("version", NEWEST)
