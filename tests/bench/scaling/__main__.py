@@ -1,0 +1,42 @@
+"""Measure each number of collectors, then draw; ``draw`` alone draws what stands in the CSV."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import sys
+from pathlib import Path
+
+from tests.bench.scaling.chart import draw
+from tests.bench.scaling.measure import Point, measure
+
+NUMBERS = (10, 50, 200, 500, 1000)
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def main(wanted: list[str]) -> int:
+    """Numbers of collectors, or ``draw``; without any, all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
+    table = DOCS / "scaling.csv"
+    if wanted != ["draw"]:
+        _write(table, [_told(measure(int(count))) for count in wanted or NUMBERS])
+    with table.open(newline="") as file:
+        rows = [Point(*(float(cell) for cell in row)) for row in list(csv.reader(file))[1:]]  # type: ignore[arg-type]
+    (DOCS / "scaling.svg").write_text(draw(rows), "utf-8")
+    return 0
+
+
+def _told(point: Point) -> Point:
+    print(", ".join(f"{key} {value:.4g}" for key, value in point._asdict().items()), flush=True)
+    return point
+
+
+def _write(table: Path, points: list[Point]) -> None:
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Point._fields)
+        writer.writerows([f"{value:.4g}" for value in point] for point in points)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
