@@ -17,7 +17,9 @@ WITH_GOALS = ("starting", "supervising", "idle", "collecting", "opcua", "lines",
 
 def main(wanted: list[str]) -> int:
     """Run `wanted`, or all; with ``--goals`` those that have one, as rows of Markdown. 2 for a name that is none."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that what was started is ended
     known = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - NOT_BENCHMARKS)
     goals = "--goals" in wanted
     wanted = [name for name in wanted if name != "--goals"]

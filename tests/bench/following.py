@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
@@ -49,7 +49,7 @@ def run() -> list[Row]:
                 mixed.wait_converged(plant, count + 1)
                 before = count
                 threading.Event().wait(CALM_S)
-                took = edited(plant, names[:EDITS], lambda name: mixed.manifest(name, ports, f"{10 + count}s"))
+                took = edited(plant, names[:EDITS], ports, f"{10 + count}s")
                 rows += _rows(f"save to a Modbus collector's first line, {count} running", took, floors[0])
                 execs = [_edited_exec(plant, stamps, count + n) for n in range(EDITS)]
                 rows += _rows(f"save to an exec collector's main(), {count} running", execs, floors[1])
@@ -59,14 +59,14 @@ def run() -> list[Row]:
     return rows
 
 
-def edited(plant: Plant, names: list[str], text: Callable[[str], str]) -> list[float]:
+def edited(plant: Plant, names: list[str], ports: Mapping[str, int], interval: str) -> list[float]:
     """For each built-in collector, seconds from the rename of a saved file to the first line of the new process."""
     assert plant.loop is not None
     loop, took = plant.loop.pid, []
     with Opens(plant.state / "specs") as opens:
         for name in names:
             threading.Event().wait(BETWEEN_S)
-            since, begin = len(opens.seen), _saved(plant, name, text(name))
+            since, begin = len(opens.seen), _saved(plant, name, mixed.manifest(name, ports, interval))
             found = opens.wait(lambda o, n=name: o.pid != loop and f"/{n}." in o.path, name, since)  # type: ignore[misc]
             took.append(found.at - begin)
     return took

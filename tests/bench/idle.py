@@ -45,8 +45,8 @@ def run() -> list[Row]:
             plant.close()
             end_nurseries(plant.state)
     what, beside = f"loop, {COLLECTORS} collectors reading each second", "supervisord, no reports"
-    shares = (100 * seconds / SECONDS for seconds in used)
+    ours, theirs = (100 * seconds / SECONDS for seconds in used)
     return [
-        Row(f"{what}: CPU of a core", beside, *shares, "%", Goal(1.0)),
+        Row(f"{what}: CPU of a core", beside, ours, theirs, "%", Goal(1.0)),
         Row(f"{what}: RSS", beside, *memory, "MB", Goal(60.0)),
     ]

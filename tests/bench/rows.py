@@ -54,7 +54,7 @@ def shown(value: float, unit: str) -> str:
     if unit != "s":
         return f"{value:.3g} {unit}" if value < 100 else f"{value:,.0f} {unit}"
     power = next((p for p in (0, 3) if abs(value) * 10**p >= 1), 6)
-    return f"{value * 10**power:.3g} { {0: 's', 3: 'ms', 6: 'µs'}[power]}"
+    return f"{value * 10**power:.3g} { {0: 's', 3: 'ms', 6: 'µs'}[power] }"
 
 
 def repeated(work: Callable[[], object]) -> Callable[[int], None]:

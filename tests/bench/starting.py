@@ -101,7 +101,9 @@ def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
                 begin, begin_wall = time.perf_counter(), time.time()
                 coming.rename(plant.desired / "all")
                 _wait_for_all(opens, plant, names)
-                wait_until(lambda: _waited(0.5) and len(_read(plant)) > COLLECTORS, "all to be stored", WITHIN_S)
+                wait_until(
+                    lambda: _waited(0.5) and len(_read(plant)) > COLLECTORS, "all to be stored", WITHIN_S
+                )
             reading = _stage([at - begin_wall for name, at in _read(plant).items() if name in names])
             line, outbox = (_stage([at - begin for at in times]) for times in _begun(opens, plant, names))
             _waited(WORK_S)
@@ -128,7 +130,9 @@ def _begun_with_loop(plant: Plant, names: list[str]) -> float:
 
 def _wait_for_all(opens: Opens, plant: Plant, names: list[str]) -> None:
     wait_until(
-        lambda: _waited(0.5) and all(len(t) == len(names) for t in _begun(opens, plant, names)), "all", WITHIN_S
+        lambda: _waited(0.5) and all(len(t) == len(names) for t in _begun(opens, plant, names)),
+        "all",
+        WITHIN_S,
     )
 
 

@@ -16,7 +16,9 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def main(wanted: list[str]) -> int:
     """Numbers of collectors, or ``draw``; without any, all."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that what was started is ended
     table = DOCS / "scaling.csv"
     if wanted != ["draw"]:
         _write(table, [_told(measure(int(count))) for count in wanted or NUMBERS])

@@ -82,8 +82,7 @@ def measure(count: int) -> Point:
                 collector_cpu_ms=1000 * others_s / REST_S / count,
                 status_p50_ms=1000 * median(asked),
                 status_p99_ms=1000 * p99(asked),
-                edit_ms=1000
-                * median(edited(plant, names[:EDITS], lambda name: mixed.manifest(name, ports, LIKE_IT))),
+                edit_ms=1000 * median(edited(plant, names[:EDITS], ports, LIKE_IT)),
                 kill_ms=1000 * median(_killed(plant, names[-KILLS:])),
             )
         finally:

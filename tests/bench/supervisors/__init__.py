@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from tests.bench.stamps import Stamps
 
 FIRST_VALUE = 0
 
 
-class Supervisor(Protocol):
+class Supervisor(ABC):
     """Runs a stamping program for each name, beginning with the value 0. ``start`` returns when all have begun."""
 
     title: ClassVar[str]

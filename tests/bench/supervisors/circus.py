@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from tests.bench.stamps import Stamps
-from tests.bench.supervisors import FIRST_VALUE
+from tests.bench.supervisors import FIRST_VALUE, Supervisor
 from tests.waiting import wait_until
 
 PROGRAMS = Path(sys.executable).parent
 
 
-class Circus:
+class Circus(Supervisor):
     """One file for all; an edit is followed by `circusctl reloadconfig`."""
 
     title = "circus reloadconfig"
@@ -49,14 +49,14 @@ class Circus:
     def _begin(self) -> None:
         for name in ("control", "events"):
             (self._root / name).unlink(missing_ok=True)
-        command = [PROGRAMS / "circusd", "--log-level", "error", "circus.ini"]
+        command = [str(PROGRAMS / "circusd"), "--log-level", "error", "circus.ini"]
         quiet = subprocess.DEVNULL  # it logs a traceback whenever two of its own commands meet
         self._daemon = subprocess.Popen(command, cwd=self._root, stdout=quiet, stderr=quiet)
         wait_until((self._root / "control").exists, "its socket", 30)
 
     def _ask(self, request: str) -> None:
         control = ["--endpoint", f"ipc://{self._root}/control", "--timeout", "60"]
-        command = [PROGRAMS / "circusctl", *control, request]
+        command = [str(PROGRAMS / "circusctl"), *control, request]
         subprocess.run(command, cwd=self._root, check=True, stdout=subprocess.DEVNULL)
 
     def _write(self) -> None:

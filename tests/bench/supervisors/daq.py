@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tests.bench import mixed
 from tests.bench.stamps import Stamps
-from tests.bench.supervisors import FIRST_VALUE
+from tests.bench.supervisors import FIRST_VALUE, Supervisor
 from tests.e2e.plant import Plant
 
 
-class Daq:
+class Daq(Supervisor):
     """A manifest for each program; an edit is a saved file."""
 
     title = "daq"

@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 from tests.bench.stamps import Stamps
-from tests.bench.supervisors import FIRST_VALUE
+from tests.bench.supervisors import FIRST_VALUE, Supervisor
 from tests.programs import program
 from tests.waiting import wait_until
 
 
-class Runit:
+class Runit(Supervisor):
     """A directory for each program; an edit is followed by `sv restart`."""
 
     title = "runit sv restart"
@@ -47,7 +47,7 @@ class Runit:
         wait_until(lambda: not self._stamps.alive(), "its programs to end", 60)
 
     def _begin(self) -> None:
-        command = [program("runsvdir"), self._root]
+        command = [program("runsvdir"), str(self._root)]
         self._daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _ask(self, request: str, *names: str) -> None:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from tests.bench.stamps import Stamps
-from tests.bench.supervisors import FIRST_VALUE
+from tests.bench.supervisors import FIRST_VALUE, Supervisor
 from tests.waiting import wait_until
 
 
-class Supervisord:
+class Supervisord(Supervisor):
     """One file for all; an edit is followed by `supervisorctl update`."""
 
     title = "supervisord update"
