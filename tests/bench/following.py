@@ -20,7 +20,6 @@ from tests.bench.rows import Row, p99
 from tests.bench.stamps import Stamps
 from tests.bench.supervisors.daq import exec_manifest
 from tests.e2e.plant import Plant
-from tests.processtable import end_nurseries
 
 RUNNING = (50, 200, 500)
 EDITS = 15
@@ -54,8 +53,7 @@ def run() -> list[Row]:
                 execs = [_edited_exec(plant, stamps, count + n) for n in range(EDITS)]
                 rows += _rows(f"save to an exec collector's main(), {count} running", execs, floors[1])
         finally:
-            plant.close()
-            end_nurseries(plant.state)
+            mixed.end(plant)
     return rows
 
 

@@ -15,7 +15,6 @@ from tests.bench.rows import Goal, Row
 from tests.bench.stamps import Stamps
 from tests.bench.supervisors.supervisord import Supervisord
 from tests.e2e.plant import Plant
-from tests.processtable import end_nurseries
 
 COLLECTORS = 200
 CALM_S, SECONDS = 20.0, 40.0
@@ -42,8 +41,7 @@ def run() -> list[Row]:
             memory = rss_mb(loop), rss_mb(peer.pid)
         finally:
             peer.close()
-            plant.close()
-            end_nurseries(plant.state)
+            mixed.end(plant)
     what, beside = f"loop, {COLLECTORS} collectors reading each second", "supervisord, no reports"
     ours, theirs = (100 * seconds / SECONDS for seconds in used)
     return [

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tests.e2e.plant import DAQ, Plant
+from tests.processtable import end_all, end_nurseries
 from tests.waiting import wait_until
 
 TAGS = {
@@ -71,7 +72,7 @@ spec:
 """
 
 
-def wait_converged(plant: Plant, running: int, within_s: float = 300.0) -> None:
+def wait_converged(plant: Plant, running: int, within_s: float = 600.0) -> None:
     """Until so many collectors run and all is Ready; looked for seldom, since looking takes time from them."""
 
     def converged() -> bool:
@@ -80,3 +81,13 @@ def wait_converged(plant: Plant, running: int, within_s: float = 300.0) -> None:
         return bool(document["converged"] and document["summary"]["running_processes"] == running)
 
     wait_until(converged, f"{running} to be Ready", within_s)
+
+
+def end(plant: Plant) -> None:
+    """By SIGKILL: asking a thousand to end, on a busy machine, takes its time."""
+    if plant.loop is not None:
+        plant.loop.kill()
+        plant.loop.wait()
+    end_nurseries(plant.state)
+    end_all(plant.state)
+    plant.close()

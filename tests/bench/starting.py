@@ -23,7 +23,7 @@ from tests.bench.counters import pss_mib
 from tests.bench.opens import Opens
 from tests.bench.rows import Goal, Row
 from tests.e2e.plant import Plant
-from tests.processtable import end_nurseries, nurseries, processes
+from tests.processtable import nurseries, processes
 from tests.waiting import wait_until
 
 COLLECTORS = 200
@@ -112,8 +112,7 @@ def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
             weight = sum(map(pss_mib, [*found, *nurseries(plant.state)]))
             return Start(line, outbox, reading, _begun_with_loop(plant, names), weight)
         finally:
-            plant.close()
-            end_nurseries(plant.state)
+            mixed.end(plant)
 
 
 def _begun_with_loop(plant: Plant, names: list[str]) -> float:

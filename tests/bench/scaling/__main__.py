@@ -15,22 +15,25 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 def main(wanted: list[str]) -> int:
-    """Numbers of collectors, or ``draw``; without any, all."""
+    """Numbers of collectors, or ``draw``; without any, all. A number that is not measured keeps its figures."""
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
     )  # so that what was started is ended
-    table = DOCS / "scaling.csv"
-    if wanted != ["draw"]:
-        _write(table, [_told(measure(int(count))) for count in wanted or NUMBERS])
-    with table.open(newline="") as file:
-        rows = [Point(*(float(cell) for cell in row)) for row in list(csv.reader(file))[1:]]  # type: ignore[arg-type]
-    (DOCS / "scaling.svg").write_text(draw(rows), "utf-8")
+    known = {point.collectors: point for point in _read(DOCS / "scaling.csv")}
+    for number in [] if wanted == ["draw"] else map(int, wanted or NUMBERS):
+        known[number] = point = measure(number)
+        print(", ".join(f"{key} {value:.4g}" for key, value in point._asdict().items()), flush=True)
+        _write(DOCS / "scaling.csv", sorted(known.values()))
+    (DOCS / "scaling.svg").write_text(draw(sorted(known.values())), "utf-8")
     return 0
 
 
-def _told(point: Point) -> Point:
-    print(", ".join(f"{key} {value:.4g}" for key, value in point._asdict().items()), flush=True)
-    return point
+def _read(table: Path) -> list[Point]:
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    return [Point(int(count), *map(float, figures)) for count, *figures in rows]
 
 
 def _write(table: Path, points: list[Point]) -> None:

@@ -11,6 +11,8 @@ from tests.bench.scaling.measure import Point
 WIDTH, HEIGHT, COLUMNS = 300, 210, 3
 LEFT, RIGHT, TOP, BOTTOM = 44, 26, 40, 30
 """Of a chart, around its plot."""
+CLOSEST = 0.05
+"""Share of the width below which a number has no room of its own."""
 STYLE = """
   svg { background: #ffffff; }
   text { font: 11px system-ui, sans-serif; fill: #444444; }
@@ -47,7 +49,7 @@ CHARTS = (
 
 
 def draw(points: Sequence[Point]) -> str:
-    """The whole picture; all charts share their x, the number of collectors, on a logarithmic scale."""
+    """The whole picture; all charts share their x, the number of collectors. What grows with it is a straight line."""
     rows = math.ceil(len(CHARTS) / COLUMNS)
     charts = "\n".join(
         f'<g transform="translate({n % COLUMNS * WIDTH} {n // COLUMNS * HEIGHT})">{_chart(chart, points)}</g>'
@@ -68,8 +70,7 @@ def _chart(chart: Chart, points: Sequence[Point]) -> str:
     top = _round_up(max(map(max, series)))
 
     def x(count: float) -> float:
-        share = math.log(count / counts[0]) / math.log(counts[-1] / counts[0]) if len(counts) > 1 else 0.5
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        return LEFT + count / counts[-1] * (WIDTH - LEFT - RIGHT)
 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
@@ -79,17 +80,18 @@ def _chart(chart: Chart, points: Sequence[Point]) -> str:
         at = y(top * share)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{top * share:g}</text>')
-    parts += [f'<text x="{x(n):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{n:g}</text>' for n in counts]
+    marked = [n for n in counts if n >= counts[-1] * CLOSEST]
+    parts += [f'<text x="{x(n):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{n:g}</text>' for n in marked]
+    highest = max(series, key=lambda values: values[-1])
     for (_, called), values, colour in zip(chart.lines, series, "ab", strict=False):
         places = [(x(n), y(value)) for n, value in zip(counts, values, strict=True)]
         corners = " ".join(f"{left:.1f},{up:.1f}" for left, up in places)
         parts.append(f'<polyline class="{colour}" points="{corners}"/>')
         parts += [f'<circle class="{colour}" cx="{left:.1f}" cy="{up:.1f}" r="2.5"/>' for left, up in places]
         left, up = places[-1]
+        up += -7 if values is highest or up > HEIGHT - BOTTOM - 16 else 16
         told = f"{called} {values[-1]:.3g}".strip()
-        parts.append(
-            f'<text class="{colour}" x="{left:.1f}" y="{up - 7:.1f}" text-anchor="end">{told}</text>'
-        )
+        parts.append(f'<text class="{colour}" x="{left:.1f}" y="{up:.1f}" text-anchor="end">{told}</text>')
     return "".join(parts)
 
 

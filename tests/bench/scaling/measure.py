@@ -20,7 +20,7 @@ from tests.bench.opens import Opens
 from tests.bench.passes import cpu_of_passes
 from tests.bench.rows import p99
 from tests.e2e.plant import Plant
-from tests.processtable import end_nurseries, nurseries, processes
+from tests.processtable import nurseries, processes
 
 INTERVAL, LIKE_IT = "5s", "6s"
 CALM_S, REST_S = 15.0, 20.0
@@ -86,8 +86,7 @@ def measure(count: int) -> Point:
                 kill_ms=1000 * median(_killed(plant, names[-KILLS:])),
             )
         finally:
-            plant.close()
-            end_nurseries(plant.state)
+            mixed.end(plant)
 
 
 def _started(plant: Plant, names: list[str], ports: Mapping[str, int]) -> float:
