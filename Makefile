@@ -4,9 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 CODE := reconciler collectors tests
 
-.PHONY: help run page test check docs cover bench storm screenshots dist bundle fmt lock clean
+.PHONY: help run page test check docs cover bench bench-goals bench-plots storm screenshots dist bundle fmt lock clean
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 16
 
 .venv/run.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "daq needs Python 3.11 or newer; say PYTHON=python3.12 or alike")'
@@ -50,6 +50,12 @@ cover: .venv/test.stamp  ## lines that no test reaches in its own process (child
 
 bench: .venv/test.stamp  ## what things cost, beside a baseline run in the same minute
 	@$(BIN)/python -m tests.bench
+
+bench-goals: .venv/test.stamp  ## those with a goal, as the table of docs/performance.md
+	@$(BIN)/python -m tests.bench --goals
+
+bench-plots: .venv/test.stamp  ## 10 to 1,000 collectors: docs/scaling.csv and its picture
+	@$(BIN)/python -m tests.bench.scaling
 
 KILLS ?= 10000
 STORM_S ?= 300

@@ -1,4 +1,4 @@
-"""A whole collector, from the socket into its outbox, beside a bare pymodbus loop that reads the same blocks.
+"""A whole collector, from the socket into its outbox, beside bare pymodbus that reads the same blocks, or tag by tag.
 
 The devices are libmodbus servers, a process each, so that the collector is what is measured.
 """
@@ -20,7 +20,7 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from collectors.contract import Report
 from tests.bench.counters import cpu_s
-from tests.bench.rows import Row
+from tests.bench.rows import Goal, Row
 from tests.collectors.running import Running, collector, until
 
 DEVICES = 10
@@ -43,30 +43,39 @@ def libmodbus(count: int) -> Iterator[list[int]]:
         yield ports
 
 
-async def bare(ports: list[int], seconds: float) -> tuple[float, float]:
-    """pymodbus, a client for each port, blocks one after the other; registers a second, and CPU seconds for each."""
+async def bare(
+    ports: list[int], seconds: float, block: int, registers: int, every_s: float
+) -> tuple[float, float]:
+    """pymodbus, a client for each port, blocks one after the other, again after so many seconds or at once; registers
+    a second, and CPU seconds for each.
+    """
     clients = [AsyncModbusTcpClient("127.0.0.1", port=port) for port in ports]
     for client in clients:
         assert await client.connect()
     end, cpu, began = perf_counter() + seconds, process_time(), perf_counter()
 
     async def loop(client: AsyncModbusTcpClient) -> int:
-        read = 0
+        read, due = 0, began
         while perf_counter() < end:
-            for start in range(0, REGISTERS, BLOCK):
-                answer = await client.read_holding_registers(start, count=BLOCK, device_id=1)
+            for start in range(0, registers, block):
+                answer = await client.read_holding_registers(start, count=block, device_id=1)
                 read += len(answer.registers)
+            due += every_s
+            await asyncio.sleep(max(0.0, due - perf_counter()))
         return read
 
-    registers = sum(await asyncio.gather(*map(loop, clients)))
+    read = sum(await asyncio.gather(*map(loop, clients)))
     for client in clients:
         client.close()
-    return registers / (perf_counter() - began), (process_time() - cpu) / registers
+    return read / (perf_counter() - began), (process_time() - cpu) / read
 
 
-def in_process(ports: list[int]) -> tuple[float, float]:
+def in_process(
+    ports: list[int], *, block: int = BLOCK, registers: int = REGISTERS, every_s: float = 0.0
+) -> tuple[float, float]:
     """The baseline in a process of its own."""
-    command = [sys.executable, "-m", "tests.bench.collecting", *map(str, ports)]
+    options = json.dumps([ports, SECONDS, block, registers, every_s])
+    command = [sys.executable, "-m", "tests.bench.collecting", options]
     rate, cpu = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return float(rate), float(cpu)
 
@@ -110,17 +119,24 @@ def run() -> list[Row]:
     with libmodbus(DEVICES) as ports:
         rate, share, _ = asyncio.run(ours(ports, REGISTERS, "1ms"))
         bare_rate, bare_cpu = in_process(ports)
+        tag_rate, _ = in_process(ports, block=1)
         print(f"modbus: {DEVICES} x {REGISTERS} registers flat out: {rate:,.0f} tags/s stored, {share:.0%} of a core; "
               f"bare pymodbus {bare_rate:,.0f} registers/s")  # fmt: skip
         for devices, tags, interval in ((10, 200, "1s"), (1, 1000, "100ms")):
             stored, used, late = asyncio.run(ours(ports[:devices], tags, interval))
             print(f"modbus: {devices} x {tags} tags each {interval}: {stored:,.0f} tags/s stored, "
                   f"{used:.1%} of a core, {late} cycles missed")  # fmt: skip
+        paced_rate, paced_cpu = in_process(ports[:1], registers=1000, every_s=0.1)
+    paced = f"modbus: 1,000 tags each 100 ms, {stored:,.0f}/s stored, {late} cycles missed, CPU of a core"
     return [
-        Row("modbus: a register flat out into the outbox", "pymodbus in a loop", 1 / rate, 1 / bare_rate),
-        Row("modbus: the same, CPU", "pymodbus in a loop", share / rate, bare_cpu),
-    ]
+        Row("modbus: a register flat out into the outbox", "pymodbus, the same blocks, nothing stored",
+            1 / rate, 1 / bare_rate, goal=Goal(times=0.85)),
+        Row("modbus: the same", "pymodbus, one request a tag", 1 / rate, 1 / tag_rate, goal=Goal(times=50)),
+        Row("modbus: the same, CPU", "pymodbus, the same blocks, nothing stored", share / rate, bare_cpu),
+        Row(paced, "pymodbus, the same blocks, nothing stored", 100 * used, 100 * paced_cpu * paced_rate, "%",
+            Goal(25.0)),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(bare([int(port) for port in sys.argv[1:]], SECONDS))))
+    print(json.dumps(asyncio.run(bare(*json.loads(sys.argv[1])))))

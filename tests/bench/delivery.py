@@ -25,7 +25,7 @@ from collectors.contract import SpecFile, StateDir
 from collectors.outbox import Outbox
 from collectors.sender import Sender
 from collectors.sinks import Result, Sink, open_sink
-from tests.bench.rows import Row
+from tests.bench.rows import Goal, Row
 from tests.collectors.sending import settled
 from tests.databases import influxd, victoria_metrics
 
@@ -53,17 +53,24 @@ def run() -> list[Row]:
             v2 = {"type": "influxdb", "url": victoria.url, "bucket": "b", "org": "o"}
             path = "/write?db=bench&precision=ns"
             return [
-                *_compared("influxd", v1, rows, "a bare POST loop, gzip 1", lambda: _post(influx.url, path, bodies)),
+                *_compared("influxd", v1, rows, "a bare POST loop, gzip 1", lambda: _post(influx.url, path, bodies),
+                           goal=Goal(times=0.8)),
                 *_compared("victoria-metrics", v2, rows, "a bare POST loop, gzip 1",
                            lambda: _post(victoria.url, path, bodies)),
                 *_compared("victoria-metrics", v2, rows, "influxdb-client batching, gzip",
-                           lambda: _batching(victoria.url, lines)),
+                           lambda: _batching(victoria.url, lines), goal=Goal(times=2)),
                 *_compared("SQLite", {"type": "sqlite"}, rows, "executemany of ready rows", _insert(root, lines)),
             ]  # fmt: skip
 
 
 def _compared(
-    name: str, spec: dict[str, Any], rows: list[bytes], what: str, baseline: Callable[[], None]
+    name: str,
+    spec: dict[str, Any],
+    rows: list[bytes],
+    what: str,
+    baseline: Callable[[], None],
+    *,
+    goal: Goal | None = None,
 ) -> list[Row]:
     """Wall and CPU of ours and of a baseline, in turns; the first round of each warms up."""
     times: list[tuple[float, float, float, float]] = []
@@ -77,7 +84,7 @@ def _compared(
         times.append((*ours, *_timed(baseline)))
     wall, cpu, wall_baseline, cpu_baseline = (median(t) / LINES for t in zip(*times[1:], strict=True))
     return [
-        Row(f"a line from outbox into {name}", what, wall, wall_baseline),
+        Row(f"a line from outbox into {name}", what, wall, wall_baseline, goal=goal),
         Row(f"a line from outbox into {name}, CPU", what, cpu, cpu_baseline),
     ]
 

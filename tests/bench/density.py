@@ -7,8 +7,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from tests.bench.counters import pss_mib
 from tests.bench.rows import Row
-from tests.bench.starting import pss_mib
 from tests.e2e.plant import Plant
 from tests.processtable import nurseries, processes
 

@@ -1,4 +1,7 @@
-"""From a saved manifest to the new process, with 50 collectors running; the floor is to end and start one by hand."""
+"""From a saved manifest to the process that follows it, as a curve over what else runs; all settle time is in it.
+
+Beside it the floor: to end the old one by SIGTERM and start its like by hand, with no manifest and no others.
+"""
 
 from __future__ import annotations
 
@@ -7,78 +10,86 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from tests.bench.rows import Row
-from tests.e2e.plant import Plant, collector, sleeper
+from tests.bench import mixed
+from tests.bench.opens import Opens
+from tests.bench.rows import Row, p99
+from tests.bench.stamps import Stamps
+from tests.bench.supervisors.daq import exec_manifest
+from tests.e2e.plant import Plant
 
-COLLECTORS = 50
-EDITS = 20
-
-
-def run() -> list[Row]:
-    """Modbus collectors (Python processes that end on SIGTERM) and exec ones (`sleep`)."""
-    rows = []
-    with tempfile.TemporaryDirectory() as directory:
-        plant = Plant(Path(directory))
-        try:
-            port = plant.device()
-            for n in range(COLLECTORS):
-                plant.write(f"c{n}.yaml", collector(f"c{n}", port, interval="5s"))
-            plant.write("s.yaml", sleeper("s"))
-            plant.start_loop()
-            plant.wait_ready(*(f"c{n}" for n in range(COLLECTORS)), deadline_s=180)
-            for what, name, text, command in (
-                ("a Modbus collector", "c7", _edited_collector(port), [sys.executable, "-c", SIGNALLED]),
-                ("an exec collector", "s", _edited_sleeper, ["sleep", "1000"]),
-            ):
-                edits = [_follow(plant, name, text(n)) for n in range(EDITS)]
-                floor = [_by_hand(command) for _ in range(EDITS)]
-                rows.append(
-                    Row(
-                        f"save to new process, {what}, of {COLLECTORS}",
-                        "by hand",
-                        median(edits),
-                        median(floor),
-                    )
-                )
-        finally:
-            plant.close()
-    return rows
-
-
+RUNNING = (50, 200, 500)
+EDITS = 15
+BETWEEN_S = 0.3
+CALM_S = 5.0
 SIGNALLED = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); print(flush=True); signal.pause()"
 
 
-def _edited_collector(port: int) -> Callable[[int], str]:
-    return lambda n: collector("c7", port, interval=f"{6 + n}s")
+def run() -> list[Row]:
+    """Modbus collectors, until the first line of their code, and an exec one, until its ``main``."""
+    rows: list[Row] = []
+    names = [f"modbus-{n:03}" for n in range(RUNNING[-1])]
+    with mixed.devices("modbus") as ports, tempfile.TemporaryDirectory() as directory:
+        plant, stamps = Plant(Path(directory)), Stamps(Path(directory))
+        floors = (
+            median(_by_hand([sys.executable, "-c", SIGNALLED]) for _ in range(EDITS)),
+            median(_by_hand(stamps.command("x", 0)) for _ in range(EDITS)),
+        )
+        try:
+            plant.write("s.yaml", exec_manifest("s", stamps.command("s", 0)))
+            plant.start_loop("--listen", "none")
+            before = 0
+            for count in RUNNING:
+                for name in names[before:count]:
+                    plant.write(f"{name}.yaml", mixed.manifest(name, ports, "10s"))
+                mixed.wait_converged(plant, count + 1)
+                before = count
+                threading.Event().wait(CALM_S)
+                took = edited(plant, names[:EDITS], ports, f"{10 + count}s")
+                rows += _rows(f"save to a Modbus collector's first line, {count} running", took, floors[0])
+                execs = [_edited_exec(plant, stamps, count + n) for n in range(EDITS)]
+                rows += _rows(f"save to an exec collector's main(), {count} running", execs, floors[1])
+        finally:
+            mixed.end(plant)
+    return rows
 
 
-def _edited_sleeper(n: int) -> str:
-    return sleeper("s").replace("100000", str(100001 + n))
+def edited(plant: Plant, names: list[str], ports: Mapping[str, int], interval: str) -> list[float]:
+    """For each built-in collector, seconds from the rename of a saved file to the first line of the new process."""
+    assert plant.loop is not None
+    loop, took = plant.loop.pid, []
+    with Opens(plant.state / "specs") as opens:
+        for name in names:
+            threading.Event().wait(BETWEEN_S)
+            since, begin = len(opens.seen), _saved(plant, name, mixed.manifest(name, ports, interval))
+            found = opens.wait(lambda o, n=name: o.pid != loop and f"/{n}." in o.path, name, since)  # type: ignore[misc]
+            took.append(found.at - begin)
+    return took
 
 
-def _follow(plant: Plant, name: str, text: str) -> float:
-    """Seconds from the rename of a saved file to the new process."""
-    marker = f"DAQ_NAME={name}".encode()
-    known = set(Path("/proc").iterdir())
+def _edited_exec(plant: Plant, stamps: Stamps, value: int) -> float:
+    threading.Event().wait(BETWEEN_S)
+    begin = _saved(plant, "s", exec_manifest("s", stamps.command("s", value)))
+    return stamps.wait(lambda s: s.value == value, "the exec collector to follow").at - begin
+
+
+def _saved(plant: Plant, name: str, text: str) -> float:
+    """As an editor does it, by a rename; when that was."""
     saved = plant.root / "saved"
     saved.write_text(text)
+    begin = time.perf_counter()
     saved.replace(plant.desired / f"{name}.yaml")
-    begin, pause = time.perf_counter(), threading.Event()
-    while time.perf_counter() - begin < 10:
-        for pid in (
-            set(Path("/proc").iterdir()) - known
-        ):  # a new one carries its name only after exec: look again
-            try:
-                if marker in (pid / "environ").read_bytes().split(b"\0"):
-                    return time.perf_counter() - begin
-            except OSError:
-                continue
-        pause.wait(0.001)
-    raise TimeoutError(f"{name} did not follow: {plant.said()[-500:]}")
+    return begin
+
+
+def _rows(what: str, took: list[float], floor: float) -> list[Row]:
+    return [
+        Row(f"{what}, median", "by hand, no other running", median(took), floor),
+        Row(f"{what}, p99", "by hand, no other running", p99(took), floor),
+    ]
 
 
 def _by_hand(command: list[str]) -> float:

@@ -1,225 +1,179 @@
-"""200 collectors of three protocols from nothing, forked by the nursery and spawned one by one; then what they cost.
+"""200 collectors of three protocols from nothing, forked by the nursery and spawned one by one; then what they weigh.
 
-The same loop both times, and the same simulated devices, each one process. The first line of collector code is the
-opening of the outbox, seen from outside; the first stored reading is the oldest row of each in the database.
+The same loop both times, at work with one collector, and the same simulated devices. All manifests appear at once, by
+a rename: that is the beginning. All is seen from outside: the first line of collector code opens the spec file that
+argv names (``collectors.__main__``; a spawned one has executed and imported that far), its outbox is opened when all
+its imports are done, and the first stored reading is its oldest row in the database. Each figure is told of the last
+of the 200 and of the median one. In the end all is stopped, and begun again with the loop, warming up included.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tests.bench.rows import Row
-from tests.e2e.plant import DAQ, Plant
-from tests.processtable import end_nurseries, nurseries, processes
+from tests.bench import mixed
+from tests.bench.counters import pss_mib
+from tests.bench.opens import Opens
+from tests.bench.rows import Goal, Row
+from tests.e2e.plant import Plant
+from tests.processtable import nurseries, processes
 from tests.waiting import wait_until
 
 COLLECTORS = 200
+ROUNDS = 2
+INTERVAL = "5s"
 WORK_S = 30.0
-KILLS = 60
-WITHOUT = """
+WITHIN_S = 240.0
+SPAWNING = f"""#!{sys.executable}
 from reconciler.processes.nursery import Nursery
 Nursery.tend = lambda self: None
 from reconciler.cli import main
 main()
 """
-"""`daq run` that spawns, as it does while it has no warm nursery."""
+"""`daq` whose loop spawns, as it does while it has no warm nursery."""
 
-TAGS = {
-    "modbus": ", ".join(f'{{name: t{n}, address: "holding:{n}", type: uint16}}' for n in range(20)),
-    "melsec": ", ".join(f"{{name: t{n}, address: D{n}, type: uint16}}" for n in range(20)),
-    "opcua": ", ".join(
-        f'{{name: t{n}, node: "nsu=urn:daq:simulator;s={node}"}}'
-        for n, node in enumerate(("Boiler.Level", "Boiler.Setpoint", "Press1.Energy", "Press1.Pieces"))
-    ),
-}
+
+class Stage(NamedTuple):
+    """Seconds from the beginning until the last and until half of them had come so far."""
+
+    last: float
+    half: float
 
 
 class Start(NamedTuple):
-    """Seconds from the loop's first pass, and what all weigh after a while of work."""
+    """What one start took. `pss_mib` is the sum after a while of work, the nursery included."""
 
-    lines_s: list[float]
-    readings_s: list[float]
+    line: Stage
+    outbox: Stage
+    reading: Stage
+    line_of_all: float
+    """From the loop's own start, to the last one's first line."""
     pss_mib: float
 
 
 def run() -> list[Row]:
-    """Forked and spawned, in one run."""
-    devices = {kind: _device(kind) for kind in TAGS}
-    try:
-        ours = _start({kind: port for kind, (_, port) in devices.items()}, forked=True)
-        plain = _start({kind: port for kind, (_, port) in devices.items()}, forked=False)
-    finally:
-        for process, _ in devices.values():
-            process.kill()
-            process.communicate()
-    print(
-        f"memory of {COLLECTORS} collectors after {WORK_S:g} s (sum of PSS, nursery included): {ours.pss_mib:.0f} MiB, "
-        f"spawned {plain.pss_mib:.0f} MiB: {plain.pss_mib / ours.pss_mib:.1f} times as much"
-    )
+    """Forked and spawned in turns; the best of neither: medians."""
+    with mixed.devices() as ports:
+        pairs = [(_start(ports, forked=True), _start(ports, forked=False)) for _ in range(ROUNDS)]
+    ours, plain = (_median([pair[which] for pair in pairs]) for which in (0, 1))
+    all_of, half_of = f"{COLLECTORS} collectors appear", f"half of the {COLLECTORS}"
     return [
-        Row(f"{COLLECTORS} at their first line", "spawned", max(ours.lines_s), max(plain.lines_s)),
-        Row(
-            f"{COLLECTORS} at their first line, median",
-            "spawned",
-            median(ours.lines_s),
-            median(plain.lines_s),
-        ),
-        Row(f"{COLLECTORS} with a stored reading", "spawned", max(ours.readings_s), max(plain.readings_s)),
-        Row(
-            f"{COLLECTORS} with a stored reading, median",
-            "spawned",
-            median(ours.readings_s),
-            median(plain.readings_s),
-        ),
-    ]
+        Row(f"{all_of}, to the last one's first line", "spawned", ours.line.last, plain.line.last,
+            goal=Goal(times=20)),
+        Row(f"{half_of} at their first line", "spawned", ours.line.half, plain.line.half),
+        Row(f"{all_of}, to the last one's outbox", "spawned", ours.outbox.last, plain.outbox.last),
+        Row(f"{all_of}, to the last one's first stored reading", "spawned", ours.reading.last, plain.reading.last,
+            goal=Goal(times=5)),
+        Row(f"{half_of} with a stored reading", "spawned", ours.reading.half, plain.reading.half),
+        Row(f"`daq run` with {COLLECTORS}, to the last one's first line", "spawned", ours.line_of_all,
+            plain.line_of_all),
+        Row(f"PSS of {COLLECTORS} after {WORK_S:g} s, nursery included", "spawned", ours.pss_mib, plain.pss_mib, "MiB",
+            Goal(times=8)),
+    ]  # fmt: skip
 
 
-def _device(kind: str) -> tuple[subprocess.Popen[bytes], int]:
-    more = ["--frame", "3E", "--series", "Q"] if kind == "melsec" else []
-    process = subprocess.Popen(
-        [DAQ, "simulate", kind, "--port", "0", *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    return process, int(process.stdout.readline().decode().rsplit(":", 1)[1].strip("/\n"))
-
-
-def _manifest(name: str, kind: str, port: int) -> str:
-    device = {
-        "modbus": f"host: 127.0.0.1, port: {port}",
-        "melsec": f"host: 127.0.0.1, port: {port}, frame: 3E, series: Q",
-        "opcua": f'url: "opc.tcp://127.0.0.1:{port}", timeout: 20s',
-    }[kind]
-    return f"""apiVersion: daq/v1
-kind: Collector
-metadata: {{name: {name}}}
-spec:
-  type: {kind}
-  interval: 5s
-  restart: {{delay: 0s}}
-  devices: [{{{device}}}]
-  tags: [{TAGS[kind]}]
-"""
-
-
-def _start(ports: dict[str, int], *, forked: bool) -> Start:
-    names = [f"{list(TAGS)[n % 3]}-{n:03}" for n in range(COLLECTORS)]
+def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
+    names = mixed.names(COLLECTORS)
     with tempfile.TemporaryDirectory() as directory:
         plant = Plant(Path(directory))
         try:
+            if not forked:
+                plant.program = plant.root / "daq-spawning"
+                plant.program.write_text(SPAWNING)
+                plant.program.chmod(0o755)
+            coming = plant.root / "coming"
+            coming.mkdir()
             for name in names:
-                kind = name.partition("-")[0]
-                plant.write(f"{name}.yaml", _manifest(name, kind, ports[kind]))
-            command = [DAQ] if forked else [sys.executable, "-c", WITHOUT]
-            with plant.output.open("wb") as log:
-                plant.loop = subprocess.Popen(
-                    [*command, "run", "--listen", "none"],
-                    cwd=plant.root,
-                    env=plant.environ,
-                    stdout=log,
-                    stderr=log,
+                (coming / f"{name}.yaml").write_text(mixed.manifest(name, ports, INTERVAL))
+            plant.write("first.yaml", mixed.manifest("modbus-first", ports, INTERVAL))
+            plant.start_loop("--listen", "none")
+            plant.wait_ready("modbus-first")
+            assert bool(nurseries(plant.state)) == forked
+            (plant.state / "outbox").mkdir(exist_ok=True)
+            with Opens(plant.state / "specs", plant.state / "outbox") as opens:
+                begin, begin_wall = time.perf_counter(), time.time()
+                coming.rename(plant.desired / "all")
+                _wait_for_all(opens, plant, names)
+                wait_until(
+                    lambda: _waited(0.5) and len(_read(plant)) > COLLECTORS, "all to be stored", WITHIN_S
                 )
-            wait_until(lambda: "first pass" in plant.said(), "the first pass", 60)
-            begin, begin_wall = time.perf_counter(), time.time()
-            lines = _first_lines(plant.state / "outbox", names, begin)
-            wait_until(lambda: len(_first_readings(plant)) == COLLECTORS, "all to be stored", 180)
-            readings = [at - begin_wall for at in _first_readings(plant).values()]
-            threading.Event().wait(WORK_S)
+            reading = _stage([at - begin_wall for name, at in _read(plant).items() if name in names])
+            line, outbox = (_stage([at - begin for at in times]) for times in _begun(opens, plant, names))
+            _waited(WORK_S)
             found = [seen.pid for seen in processes(plant.state) if seen.name in names]
-            assert len(found) == COLLECTORS
-            pss = sum(map(pss_mib, [*found, *nurseries(plant.state)]))
-            if forked:
-                _kill_some(plant, names)
-                _take_over(plant)
-            return Start(lines, readings, pss)
+            assert len(found) == COLLECTORS, len(found)
+            weight = sum(map(pss_mib, [*found, *nurseries(plant.state)]))
+            return Start(line, outbox, reading, _begun_with_loop(plant, names), weight)
         finally:
-            plant.close()
-            end_nurseries(plant.state)
+            mixed.end(plant)
 
 
-def _first_lines(outboxes: Path, names: list[str], begin: float) -> list[float]:
-    seen: dict[str, float] = {}
-    while len(seen) < len(names):
-        now = time.perf_counter() - begin
-        assert now < 180, "not all have begun"
-        if outboxes.exists():
-            for path in os.listdir(outboxes):  # noqa: PTH208
-                if path.endswith(".db"):
-                    seen.setdefault(path, now)
-        threading.Event().wait(0.005)
-    return list(seen.values())
+def _begun_with_loop(plant: Plant, names: list[str]) -> float:
+    """Everything is ended, and the loop started with all manifests in place."""
+    assert plant.loop is not None
+    plant.daq("down", timeout=WITHIN_S)
+    plant.loop.wait(30)
+    with Opens(plant.state / "specs", plant.state / "outbox") as opens:
+        begin = time.perf_counter()
+        plant.start_loop("--listen", "none")
+        _wait_for_all(opens, plant, names)
+    return max(_begun(opens, plant, names)[0]) - begin
 
 
-def _first_readings(plant: Plant) -> dict[str, float]:
+def _wait_for_all(opens: Opens, plant: Plant, names: list[str]) -> None:
+    wait_until(
+        lambda: _waited(0.5) and all(len(t) == len(names) for t in _begun(opens, plant, names)),
+        "all",
+        WITHIN_S,
+    )
+
+
+def _begun(opens: Opens, plant: Plant, names: list[str]) -> tuple[list[float], list[float]]:
+    """When each opened its spec, and when its own outbox; the loop and senders open them too, and do not count."""
+    assert plant.loop is not None
+    lines: dict[str, tuple[float, int]] = {}
+    outboxes: dict[str, float] = {}
+    for at, pid, path in list(opens.seen):
+        name = Path(path).name.partition(".")[0]
+        if name not in names or pid == plant.loop.pid:
+            continue
+        if "/specs/" in path:
+            lines.setdefault(name, (at, pid))
+        elif name in lines and lines[name][1] == pid:
+            outboxes.setdefault(name, at)
+    return [at for at, _ in lines.values()], list(outboxes.values())
+
+
+def _read(plant: Plant) -> dict[str, float]:
+    """When the oldest stored reading of each was taken, epoch seconds."""
     rows = plant.rows("SELECT collector, MIN(ts_ns) FROM samples GROUP BY collector")
     return {name: at / 1e9 for name, at in rows}
 
 
-def pss_mib(pid: int) -> float:
-    """Proportional set size: what is shared counts by its share."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(f"pid {pid} tells no PSS")
+def _waited(seconds: float) -> bool:
+    threading.Event().wait(seconds)
+    return True
 
 
-def _kill_some(plant: Plant, names: list[str]) -> None:
-    """From kill -9 to the process that replaces it, one after another; each once, for the next time it would wait."""
-    took = []
-    for name in names[:KILLS]:
-        known = {entry for entry in os.listdir("/proc") if entry.isdigit()}  # noqa: PTH208
-        begin = time.perf_counter()
-        os.kill(plant.pids(name)[0], signal.SIGKILL)
-        begin = time.perf_counter()
-        took.append(_replaced(name, known, begin) * 1000)
-        threading.Event().wait(0.2)
-    took.sort()
-    print(
-        f"kill -9 to its replacement, {COLLECTORS} running, {KILLS} kills: median {median(took):.1f} ms, "
-        f"p95 {took[int(len(took) * 0.95)]:.1f}, slowest {took[-1]:.1f}"
+def _stage(seconds: list[float]) -> Stage:
+    return Stage(max(seconds), median(seconds))
+
+
+def _median(starts: list[Start]) -> Start:
+    def stage(which: str) -> Stage:
+        return Stage(*(median(values) for values in zip(*(getattr(s, which) for s in starts), strict=True)))
+
+    return Start(
+        stage("line"),
+        stage("outbox"),
+        stage("reading"),
+        median(s.line_of_all for s in starts),
+        median(s.pss_mib for s in starts),
     )
-
-
-def _replaced(name: str, known: set[str], begin: float) -> float:
-    marker = f"DAQ_NAME={name}".encode()
-    while time.perf_counter() - begin < 10:
-        for entry in os.listdir("/proc"):  # noqa: PTH208
-            if entry.isdigit() and entry not in known:
-                try:
-                    if marker in Path(f"/proc/{entry}/environ").read_bytes():
-                        return time.perf_counter() - begin
-                except OSError:
-                    continue
-    raise TimeoutError(f"{name} was not replaced")
-
-
-def _take_over(plant: Plant) -> None:
-    """The loop is killed and started: who is lost, doubled, adopted."""
-    before = {seen.name: seen.pid for seen in processes(plant.state)}
-    plant.end_loop(signal.SIGKILL)
-    begin = time.perf_counter()
-    plant.start_loop()
-    took = time.perf_counter() - begin
-    threading.Event().wait(2)
-    after = processes(plant.state)
-    adopted = sum(before.get(seen.name) == seen.pid for seen in after)
-    lost = len(before.keys() - {seen.name for seen in after})
-    print(
-        f"loop killed and started: {lost} lost, {len(after) - len(before)} doubled, "
-        f"{adopted} of {len(before)} adopted, first pass after {took:.2f} s"
-    )
-
-
-if __name__ == "__main__":
-    for row in run():
-        print(
-            row.what, f"{row.ours_s:.3f} s", f"{row.baseline_s:.3f} s", f"{1 / row.ratio:.1f} times as fast"
-        )
