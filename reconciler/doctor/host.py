@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from collectors.contract import StateDir
 from reconciler.doctor.finding import Finding, fail, ok, warn
 from reconciler.loop.ask import answers
@@ -23,6 +25,8 @@ EXITS_TOLD_SINCE = 6, 15
 LOW_DISK_BYTES = GIB
 DESCRIPTORS = 64, 3
 """Those of the loop itself, and of each collector."""
+MEMORY_BYTES = 160 << 20, 12 << 20
+"""The same: the loop, its page and the warm parent; each collector's own."""
 INOTIFY_INSTANCES, INOTIFY_WATCHES = 16, 1024
 TIME_ERROR = 5
 """What adjtimex(2) returns while nothing disciplines the clock."""
@@ -36,6 +40,7 @@ def check_host(
     """Everything that needs no network."""
     yield from _kernel()
     yield _descriptors(collectors)
+    yield _memory(collectors)
     yield from _inotify()
     yield from _clock()
     yield from _state_dir(state)
@@ -67,6 +72,15 @@ def _descriptors(collectors: int) -> Finding:
     if limit >= needed:
         return ok("limits", text)
     return fail("limits", f"{text}; raise it: ulimit -n {min(most, 2 * needed)}, or LimitNOFILE= in the unit")
+
+
+def _memory(collectors: int) -> Finding:
+    free = psutil.virtual_memory().available
+    needed = MEMORY_BYTES[0] + MEMORY_BYTES[1] * collectors
+    text = f"{free / GIB:.1f} GiB of memory free, about {needed / GIB:.1f} needed for {collectors} collectors"
+    if free >= needed:
+        return ok("memory", text)
+    return warn("memory", f"{text} if none runs yet; one collector may read many devices, see docs/density.md")
 
 
 def _inotify() -> Iterator[Finding]:

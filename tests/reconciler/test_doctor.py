@@ -40,6 +40,11 @@ def test_too_few_descriptors_are_told_with_the_number_to_set(tmp_path: Path) -> 
     assert "ulimit -n" in message
 
 
+def test_too_little_memory_for_so_many_collectors_is_a_warning(tmp_path: Path) -> None:
+    level, message = host(tmp_path, collectors=10**7)["memory"]
+    assert (level, "docs/density.md" in message) == ("warn", True)
+
+
 def test_a_port_that_is_taken_is_named(tmp_path: Path, listening: socket.socket) -> None:
     with listening:
         address = listening.getsockname()
