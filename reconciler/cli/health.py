@@ -19,6 +19,7 @@ SILENT_S = 30.0
 Name = Annotated[
     str | None,
     typer.Option(
+        "--name",
         help="Ask for this collector or sender instead of the loop.",
         metavar="NAME",
         show_default=False,

@@ -20,9 +20,12 @@ _SILENT = "A connection that is older is not answered any more, but stays open."
 def modbus(
     *,
     port: Annotated[
-        int, Option(min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one.")
+        int,
+        Option(
+            "--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."
+        ),
     ] = 5020,
-    host: Annotated[str, Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
     transport: Annotated[
         Literal["tcp", "rtu-over-tcp"], Option(help="Modbus TCP, or RTU frames over TCP.")
     ] = "tcp",
@@ -78,9 +81,12 @@ def modbus(
 def melsec(
     *,
     port: Annotated[
-        int, Option(min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one.")
+        int,
+        Option(
+            "--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."
+        ),
     ] = 5000,
-    host: Annotated[str, Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
     frame: Annotated[Literal["1E", "3E", "4E"], Option(help="Frame of requests and answers.")] = "1E",
     code: Annotated[Literal["binary", "ascii"], Option(help="Code of the frames.")] = "binary",
     series: Annotated[Literal["FX3", "Q", "iQ-R", "iQ-F"], Option(help="Series of the PLC.")] = "FX3",
@@ -133,9 +139,12 @@ def _serve(serving: Coroutine[Any, Any, None], where: str) -> None:
 def opcua(
     *,
     port: Annotated[
-        int, Option(min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one.")
+        int,
+        Option(
+            "--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."
+        ),
     ] = 4840,
-    host: Annotated[str, Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
     every: Annotated[str, Option(metavar="DURATION", help="How often values change.")] = "500ms",
     items: Annotated[int, Option(min=0, metavar="N", help="So many values that all change, instead.")] = 0,
     delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",

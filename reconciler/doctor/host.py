@@ -80,7 +80,9 @@ def _memory(collectors: int) -> Finding:
     text = f"{free / GIB:.1f} GiB of memory free, about {needed / GIB:.1f} needed for {collectors} collectors"
     if free >= needed:
         return ok("memory", text)
-    return warn("memory", f"{text} if none runs yet; one collector may read many devices, see docs/density.md")
+    return warn(
+        "memory", f"{text} if none runs yet; one collector may read many devices, see docs/density.md"
+    )
 
 
 def _inotify() -> Iterator[Finding]:

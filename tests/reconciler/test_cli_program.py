@@ -52,6 +52,7 @@ def test_help_says_exit_codes_and_has_a_sentence_for_every_option_within_80_colu
         default = {p.name for p in command.params if p.default not in (None, False, "", 0)}
         for parameter in command.params:
             assert parameter.help.endswith((".", ")")), f"{name} {parameter.opts}"
+            assert all(o == o.lower() for o in parameter.opts if o.startswith("--")), "typer took the metavar"
             assert parameter.name not in default or parameter.show_default or "Default" in parameter.help
     context = command.make_context(name, [], resilient_parsing=True, terminal_width=80, max_content_width=80)
     lines = command.get_help(context).splitlines()
