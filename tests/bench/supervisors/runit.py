@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -45,6 +46,15 @@ class Runit(Supervisor):
         self._daemon.wait(60)
         self._ask("exit", *self._names)
         wait_until(lambda: not self._stamps.alive(), "its programs to end", 60)
+        wait_until(lambda: not any(map(self._is_watched, self._names)), "who watches them to end", 60)
+
+    def _is_watched(self, name: str) -> bool:
+        """Whether its runsv lives: it reads from this FIFO."""
+        try:
+            os.close(os.open(self._root / name / "supervise" / "ok", os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
 
     def _begin(self) -> None:
         command = [program("runsvdir"), str(self._root)]
