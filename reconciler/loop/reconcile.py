@@ -122,7 +122,9 @@ class Reconciler:
             self._passes_since = now
         self._looked = now
         quick = quick and self._look is not None and not self._is_due(now)
-        if not quick:
+        if quick:  # whoever is to report for the first time may have rung in vain
+            self.processes.reports([n for n, s in self._statuses.items() if s["status"] == "starting"])
+        else:
             self._desired = self.reader.read(now)
         if not quick and now - self._sampled >= SAMPLE_EVERY_S:
             self._sampled = now
