@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -75,9 +73,12 @@ def machine(directory: Path, shared: Path) -> Iterator[Machine]:
             found.run("chmod", "a+x", above)
         yield found
     finally:
-        if left := _init(outer):
-            os.kill(left, signal.SIGKILL)
-        outer.wait(30)
+        if outer.poll() is None:
+            for process in psutil.Process(outer.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        outer.kill()
+        outer.wait()
 
 
 def _init(outer: subprocess.Popen[bytes]) -> int:
