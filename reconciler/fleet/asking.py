@@ -88,7 +88,8 @@ def _headers(host: Host, directory: Path) -> dict[str, str]:
 
 def _plainly(error: Exception) -> str:
     """The cause, without the classes around it."""
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 that is a time-out, too
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {TIMEOUT_S:g} s"
     text = str(error)
     return text.rpartition(": ")[2] if isinstance(error, urllib3.exceptions.HTTPError) else text

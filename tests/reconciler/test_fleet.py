@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.fleet.asking import ask_all
 from reconciler.fleet.nodes import FleetError, doubts, moves, parse_fleet, placement
 from tests.reconciler.given import desired, manifest
 
@@ -80,3 +83,11 @@ def test_a_rename_onto_another_host_that_reads_the_same_device_is_a_move() -> No
 def test_a_wrong_fleet_file_is_told_where(value: Any, message: str) -> None:
     with pytest.raises(FleetError, match=message):
         parse_fleet(value)
+
+
+def test_a_host_that_refuses_is_not_said_to_be_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    (answer,) = ask_all(parse_fleet({"edge": {"url": url}}), tmp_path)
+    assert str(answer.error).startswith(f"cannot reach {url}: ")
+    assert str(answer.error).endswith("Connection refused")
