@@ -85,7 +85,10 @@ def _init(outer: subprocess.Popen[bytes]) -> int:
     """The process that is pid 1 in a namespace of its own; 0 before there is one."""
     assert outer.poll() is None, "it has ended; what it said is above"
     for process in psutil.Process(outer.pid).children(recursive=True):
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # one of the commands that prepare it, which has ended meanwhile
         if "\tsystemd\n" in status and status.partition("NSpid:")[2].partition("\n")[0].endswith("\t1"):
             return process.pid
     return 0

@@ -26,8 +26,8 @@ def events(plant: Plant, name: str, reason: str) -> list[dict[str, Any]]:
 def replaced(plant: Plant, name: str, before: list[int], why: str) -> None:
     """Waits until another process is Ready in its place, and the reason was told."""
     wait_until(lambda: plant.pids(name) and not set(plant.pids(name)) & set(before), "its replacement", 40)
+    wait_until(lambda: plant.status(name)["restart_count"] == 1, "its restart to be told")
     plant.wait_ready(name)
-    assert plant.status(name)["restart_count"] == 1
     told = [e["message"] for kind in ("Stopping", "Killed", "Ended") for e in events(plant, name, kind)]
     assert any(why in message for message in told), told
 
