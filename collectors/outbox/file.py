@@ -51,7 +51,9 @@ def unpack(body: bytes) -> bytes:
 
 
 def open_file(path: Path, known: str | None) -> tuple[sqlite3.Connection, bool]:
-    """Open an outbox for writing; one that does not exist yet is made. Raises sqlite3.Error, OSError.
+    """Open an outbox for writing; one that does not exist yet is made, as `known` if that is given.
+
+    Raises sqlite3.Error, OSError.
 
     SQLite would force a new file to disk ten times before the first row. It is left to the caller to do so once.
 
@@ -67,7 +69,7 @@ def open_file(path: Path, known: str | None) -> tuple[sqlite3.Connection, bool]:
         if _is_empty(db):
             if existed and known:
                 raise DamagedError("it is empty, and was not")
-            create(db, uuid.uuid4().hex)
+            create(db, known or uuid.uuid4().hex)
         db.execute("PRAGMA synchronous = NORMAL")
         verify(db)
     except BaseException:

@@ -49,6 +49,23 @@ def rebuild(path: Path, known: str | None) -> None:
     log.error("the outbox was damaged: %d batches were taken over; the damaged file is %s", kept, aside.name)
 
 
+def put_back(db: sqlite3.Connection, path: Path) -> None:
+    """Make the file of an open outbox anew, whole, where it was removed or replaced under its writer; closes `db`.
+
+    What lies in its place is set aside. Raises sqlite3.Error or OSError; then it can be tried again.
+    """
+    new = _unfinished(path)
+    for file in files(new):
+        file.unlink(missing_ok=True)
+    db.execute("VACUUM INTO ?", (str(new),))
+    _put_on_disk(new)
+    db.close()  # which removes what has the name of its log
+    if path.exists():
+        path.replace(aside_of(path))
+    finish(path)
+    log.error("the outbox was removed or replaced while it was in use; all of it is put back")
+
+
 def finish(path: Path) -> None:
     """Put a new file that is ready in the place of the one that was moved aside. Raises OSError."""
     new = _unfinished(path)

@@ -63,7 +63,7 @@ class ReceiptFile:
         self.newest = receipt
         with suppress(
             OSError
-        ):  # what it speaks of is stored; an older receipt knows of less, and of nothing wrong
+        ):  # what it speaks of is stored; an older one knows of less, and of nothing wrong
             os.pwrite(self._fd, receipt.encode(), 0)
 
     def close(self) -> None:

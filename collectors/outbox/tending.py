@@ -6,6 +6,7 @@ import sqlite3
 
 from collectors.contract import StateDir, Tended
 from collectors.live import Live
+from collectors.outbox.receipt import path_of
 from collectors.outbox.writing import Outbox
 
 
@@ -24,7 +25,13 @@ def tend(state: StateDir, name: str, *, remove: bool) -> Tended:
         over = remove and outbox.is_empty()
     if over:
         path = state.outbox(name)
-        for file in (path, *path.parent.glob(f"{path.name}[-.]*"), *path.parent.glob(f".{path.name}.*")):
+        # Killed in between, what is left must not speak of more than there is.
+        for file in (
+            path_of(path),
+            path,
+            *path.parent.glob(f"{path.name}[-.]*"),
+            *path.parent.glob(f".{path.name}.*"),
+        ):
             file.unlink(missing_ok=True)
         for file in (path.with_suffix(".turn"), state.report(name), state.live(name)):
             file.unlink(missing_ok=True)

@@ -17,8 +17,8 @@ from collectors.cursorfile import outbox_known_as
 from collectors.outbox import space
 from collectors.outbox.books import Books
 from collectors.outbox.file import aside_of, asides, files, lacks_rows, open_file, pack, turn
-from collectors.outbox.rebuild import finish, rebuild
-from collectors.outbox.receipt import ReceiptFile
+from collectors.outbox.rebuild import finish, put_back, rebuild
+from collectors.outbox.receipt import ReceiptFile, path_of
 from collectors.outbox.tally import Tally, added
 from collectors.wal import DamagedError, is_damage, transaction
 
@@ -48,7 +48,8 @@ class Outbox:
         self._db: sqlite3.Connection | None = None
         self._books: Books | None = None
         self._receipts: ReceiptFile | None = None
-        self._inode = 0
+        self._inodes: dict[Path, int] = {}
+        self._removed: sqlite3.Connection | None = None
         self._max_bytes = 0
         self._asides: list[Path] = []
         self._pruned_at = self._synced_at = time.monotonic()
@@ -120,9 +121,9 @@ class Outbox:
         Call it about once a second. While a sender chooses its rows, dropping waits for the next call.
         """
         with self._using() as (db, books):
+            self._look_for_damage(db, books)
             if self._unsynced and time.monotonic() - self._synced_at >= SYNC_EVERY_S:
                 self._sync(books)
-            self._look_for_damage(books)
             if max_bytes != self._max_bytes:
                 space.limit_log(db, max_bytes)
                 self._max_bytes = max_bytes
@@ -148,7 +149,11 @@ class Outbox:
                 raise sqlite3.OperationalError(
                     "cannot rebuild the outbox while a sender looks at it; trying again"
                 )
-            rebuild(self._path, self._known_as())
+            if self._removed:
+                put_back(self._removed, self._path)
+                self._removed = None
+            else:
+                rebuild(self._path, self._known_as())
         self.damage = None
 
     @property
@@ -171,9 +176,10 @@ class Outbox:
                 self._settle(self._books, self._books.tallies)
             self._db.close()
             self._db = None
-        if self._receipts:
-            self._receipts.close()
-            self._receipts = None
+        if self._removed:
+            with suppress(sqlite3.Error, OSError):
+                self.rebuild()
+        self._forget_receipt()
 
     def __enter__(self) -> Self:
         return self
@@ -221,15 +227,20 @@ class Outbox:
         except BaseException:
             db.close()
             raise
-        self._inode = self._path.stat().st_ino
+        self._inodes = self._linked()
         self._asides = asides(self._path)
         self._unsynced, self._new, self._max_bytes = True, True, 0
         return db, books
 
     def _known_as(self) -> str | None:
-        """The uuid it ought to have; None where there never was one."""
+        """The uuid it ought to have; None where there never was one, or was to be none any more."""
         noted = self._receipts.newest.uuid if self._receipts else ""
-        return noted or outbox_known_as(self._state, self._name)
+        return noted or (outbox_known_as(self._state, self._name) if self._path.exists() else None)
+
+    def _forget_receipt(self) -> None:
+        if self._receipts:
+            self._receipts.close()
+            self._receipts = None
 
     def _settle(self, books: Books, tallies: Mapping[str, Tally], gone: Sequence[tuple[int]] = ()) -> None:
         self._pruned_at = time.monotonic()
@@ -253,9 +264,24 @@ class Outbox:
         if dropped:
             self.dropped_at = time.monotonic()
 
-    def _look_for_damage(self, books: Books) -> None:
-        if any(cursor.damaged == self._inode for cursor in books.cursors().values()):
+    def _look_for_damage(self, db: sqlite3.Connection, books: Books) -> None:
+        linked = self._linked()
+        for path, inode in self._inodes.items():
+            if linked.get(path) != inode:  # SQLite would go on writing where nobody can read
+                self._removed, self._db = db, None
+                self._forget_receipt()
+                raise DamagedError(f"{path.name} was removed or replaced")
+        self._inodes = linked
+        if any(cursor.damaged == linked[self._path] for cursor in books.cursors().values()):
             raise DamagedError("a sender cannot read all of it")
+
+    def _linked(self) -> dict[Path, int]:
+        """The inode of each file that it consists of."""
+        found = {}
+        for path in (*files(self._path), path_of(self._path)):
+            with suppress(FileNotFoundError):
+                found[path] = path.stat().st_ino
+        return found
 
     def _sync(self, books: Books) -> None:
         """The log is enough: after a power cut SQLite takes it up to its last whole transaction. It needs the file's

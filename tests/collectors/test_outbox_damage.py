@@ -286,6 +286,66 @@ def test_a_receipt_that_is_not_whole_says_nothing(state: StateDir, left: bytes) 
     assert found and found.acquired == {"x": ROWS * LINES * 2}
 
 
+def test_what_an_outbox_held_that_somebody_removed_is_counted_as_dropped(state: StateDir) -> None:
+    fill(state)
+    for file in files(state.outbox("c")):
+        file.unlink(missing_ok=True)
+    points = 2 * ROWS * LINES
+    with Outbox(state, "c") as outbox:
+        assert outbox.counts()["x"] == Points(points, dropped=points)
+        assert outbox.set_aside and outbox.set_aside[0].endswith("-receipt")
+        outbox.append(line(0), 2, ("x",))
+    with Outbox(state, "c") as outbox:
+        assert outbox.counts()["x"] == Points(points + 2, queued=2, dropped=points)
+
+
+def file_only(outbox: Path) -> None:
+    outbox.unlink()
+
+
+def its_log(outbox: Path) -> None:
+    files(outbox)[1].unlink()
+
+
+def receipt_only(outbox: Path) -> None:
+    receipt.path_of(outbox).unlink()
+
+
+def all_of_it(outbox: Path) -> None:
+    for file in outbox.parent.glob("c.*"):
+        file.unlink()
+
+
+def another_in_its_place(outbox: Path) -> None:
+    shutil.copyfile(outbox, outbox.with_name("copy"))
+    outbox.with_name("copy").replace(outbox)
+
+
+@pytest.mark.parametrize(
+    "remove", [file_only, its_log, receipt_only, all_of_it, another_in_its_place], ids=lambda r: r.__name__
+)
+def test_what_is_removed_under_its_collector_is_put_back_whole(
+    state: StateDir, remove: Callable[[Path], None]
+) -> None:
+    with Outbox(state, "c") as outbox:
+        for row in range(10):
+            outbox.append(line(row), 2, ("x",))
+        outbox.maintain(1 << 30, 3600)
+        with closing(Feed(state.outbox("c"), "x")):
+            remove(state.outbox("c"))
+            outbox.append(line(10), 2, ("x",))
+            with pytest.raises(DamagedError, match="was removed or replaced"):
+                outbox.maintain(1 << 30, 3600)
+            assert outbox.damage
+            outbox.rebuild()
+        assert outbox.counts()["x"] == Points(22, queued=22)
+        outbox.append(line(11), 2, ("x",))
+        outbox.maintain(1 << 30, 3600)
+        assert values(state) == list(range(12))
+    found = receipt.Receipt.decode(receipt.path_of(state.outbox("c")).read_bytes())
+    assert found and found.acquired == {"x": 24}
+
+
 def test_a_log_cut_off_by_a_kill_is_no_damage(state: StateDir) -> None:
     killed = StateDir(state.root.with_name("killed"))
     with Outbox(state, "c") as outbox:

@@ -115,6 +115,30 @@ def test_an_outbox_damaged_under_a_running_plant_is_mended_and_told(plant: Plant
     wait_until(lambda: plant.condition("press", "Healthy").get("status") == "True", "it to be well again", 30)
 
 
+def test_an_outbox_removed_under_a_running_plant_loses_nothing(plant: Plant) -> None:
+    port = plant.device()
+    plant.write("press.yaml", collector("press", port))
+    plant.start_loop()
+    plant.wait_ready("press", "local")
+    (sender,) = plant.pids("local")
+    os.kill(sender, signal.SIGSTOP)
+    wait_until(lambda: plant.status("press")["points"]["queued"] > 20, "points to queue up", 30)
+    held = acquired_by(plant, "press")
+    for file in (plant.state / "outbox").glob("press.*"):
+        file.unlink()
+    wait_until(
+        lambda: (plant.state / "outbox" / "press.db.receipt").exists(), "the outbox to be put back", 30
+    )
+    os.kill(sender, signal.SIGCONT)
+    wait_until(
+        lambda: plant.status("press")["points"]["delivered"] > held + 20,
+        "all of it, and more, in the sink",
+        30,
+    )
+    assert plant.status("press")["points"]["dropped"] == 0
+    assert plant.daq("audit", "press").returncode == 0
+
+
 def test_a_log_damaged_while_nobody_ran_is_told_although_a_sender_comes_first(plant: Plant) -> None:
     plant.write("press.yaml", collector("press", plant.device()))
     plant.start_loop()
