@@ -25,7 +25,8 @@ power cut then took from the outbox; opening counts them as acquired again and n
 **Damage** is noticed by SQLite, by the checksum of each row, or by a sender, who says so in its cursor. ``rebuild``
 takes every row that can still be read into a new file; what could not is counted as dropped, and the old file is set
 aside. A log that lost its end tells nobody; so the collector keeps a ``receipt`` of what was acquired
-beside the outbox, and opening counts what is missing (``books``).
+beside the outbox, and opening counts what is missing (``books``). A file that somebody removes or replaces while it
+is in use is put back whole within a second or so; one that is removed while nobody uses it is missing, and counted.
 """
 
 from collectors.outbox.file import points_of, turn

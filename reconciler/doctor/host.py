@@ -81,7 +81,9 @@ def _memory(collectors: int) -> Finding:
     if free >= needed:
         return ok("memory", text)
     return warn(
-        "memory", f"{text} if none runs yet; one collector may read many devices, see docs/density.md"
+        "memory",
+        f"{text} if none runs yet; one collector may read many devices, and Linux may merge equal pages, see"
+        " docs/density.md",
     )
 
 

@@ -9,7 +9,6 @@ of the 200 and of the median one. In the end all is stopped, and begun again wit
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 import time
@@ -31,13 +30,6 @@ ROUNDS = 2
 INTERVAL = "5s"
 WORK_S = 30.0
 WITHIN_S = 240.0
-SPAWNING = f"""#!{sys.executable}
-from reconciler.processes.nursery import Nursery
-Nursery.tend = lambda self: None
-from reconciler.cli import main
-main()
-"""
-"""`daq` whose loop spawns, as it does while it has no warm nursery."""
 
 
 class Stage(NamedTuple):
@@ -85,9 +77,7 @@ def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
         plant = Plant(Path(directory))
         try:
             if not forked:
-                plant.program = plant.root / "daq-spawning"
-                plant.program.write_text(SPAWNING)
-                plant.program.chmod(0o755)
+                mixed.let_spawn(plant)
             coming = plant.root / "coming"
             coming.mkdir()
             for name in names:

@@ -126,9 +126,7 @@ def test_an_outbox_removed_under_a_running_plant_loses_nothing(plant: Plant) -> 
     held = acquired_by(plant, "press")
     for file in (plant.state / "outbox").glob("press.*"):
         file.unlink()
-    wait_until(
-        lambda: (plant.state / "outbox" / "press.db.receipt").exists(), "the outbox to be put back", 30
-    )
+    wait_until((plant.state / "outbox" / "press.db.receipt").exists, "the outbox to be put back", 30)
     os.kill(sender, signal.SIGCONT)
     wait_until(
         lambda: plant.status("press")["points"]["delivered"] > held + 20,
