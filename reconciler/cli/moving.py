@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +16,7 @@ MARK = "# CHECK"
 
 
 def import_(
-    _options: Options,
+    options: Options,
     files: Annotated[
         list[Path], typer.Argument(help="Process files and collectors' configurations.", metavar="FILE")
     ],
@@ -38,7 +37,7 @@ def import_(
         manifests = manifests_of({str(path): _read(path) for path in files}, series)
     except LegacyError as error:
         fail(str(error))
-    _validate(manifests)
+    _validate(manifests, out or options.directory)
     if out is None:
         typer.echo("---\n".join(f"# {name}\n{text}" for name, text in manifests.items()), nl=False)
     else:
@@ -60,23 +59,17 @@ def _read(path: Path) -> Any:
         fail(f"cannot read {path} as UTF-8; save it in that encoding")
 
 
-def _validate(manifests: Mapping[str, str]) -> None:
+def _validate(manifests: Mapping[str, str], directory: Path) -> None:
     """What is written must be right, whatever stood in the old files."""
     from reconciler import desired
 
-    with TemporaryDirectory(prefix="daq-import-") as temporary:
-        root = Path(temporary) / "desired"
-        root.mkdir()
-        for name, text in manifests.items():
-            (root / name).write_text(text, "utf-8")
-        _, errors = desired.check([], root)
     wrong = []
-    for error in errors:
-        name = Path(error.path).name
+    for error in desired.check_new(manifests, directory):
         if error.where.startswith("spec.configFiles"):
-            typer.echo(f"{name}: {error.message}; it must be there when this runs", err=True)
+            missing = f"{error.path}: {error.message}; it must be there when this runs"
+            typer.echo(f"{missing}, below {directory.absolute().parent}", err=True)
         else:
-            wrong.append(f"{name}:{error.line}:{error.column}: {error.where}: {error.message}")
+            wrong.append(str(error))
     if wrong:
         fail("\n".join(["cannot import: the manifests would not be valid", *wrong]))
 

@@ -37,6 +37,13 @@ def check(paths: Sequence[Path], root: Path) -> tuple[dict[str, Manifest], list[
     return manifests, sorted(set(errors))
 
 
+def check_new(texts: Mapping[str, str], root: Path) -> list[ManifestError]:
+    """The errors in manifests by file name that are to be written to `root`, judged as a set of their own."""
+    tree = DirectoryTree(root)
+    result = admit({name: parse_file(tree, name, text.encode()) for name, text in texts.items()}, {})
+    return sorted(error for errors in result.errors.values() for error in errors)
+
+
 def _check(
     root: Path, only: str | None, *, alone: bool = False
 ) -> tuple[Mapping[str, Manifest], list[ManifestError]]:

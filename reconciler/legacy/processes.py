@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from posixpath import isabs, join, normpath
 from typing import Any
 
-from reconciler.legacy.text import LegacyError, Manifest, integer, is_secret, left_over, seconds
+from reconciler.legacy.text import LegacyError, Manifest, Noted, integer, is_secret, left_over, seconds
 
 OLD_COLLECTORS = ("modbustcp_influx", "opcua_influx", "melseca1enet_influx")
 KNOWN = {
@@ -33,20 +34,22 @@ def command_of(process: Given, where: str) -> list[str]:
     raise LegacyError(f'{where}.command: is missing; write for example ["python", "print_labels.py"]')
 
 
-def restart_of(process: Given, where: str) -> dict[str, Any]:
+def restart_of(process: Given, where: str) -> Noted | None:
     """``spec.restart``: never, or after the same delay every time, `max_restarts` times in all. Raises LegacyError."""
-    attempts = (
-        integer(process.get("max_restarts", 0), f"{where}.max_restarts")
-        if "max_restarts" in process
-        else None
-    )
-    if not process.get("auto_restart", True) or attempts == 0:
-        return {"policy": "never"}
     restart: dict[str, Any] = {}
     if "restart_delay" in process:
         delay = seconds(process["restart_delay"], f"{where}.restart_delay")
         restart = {"delay": delay, "maxDelay": delay}
-    return restart | ({} if attempts is None else {"maxRestarts": attempts, "window": "0s"})
+    if "max_restarts" in process:
+        attempts = integer(process["max_restarts"], f"{where}.max_restarts")
+        restart |= {"maxRestarts": attempts, "window": "0s"}
+    why = "auto_restart" if not process.get("auto_restart", True) else "max_restarts"
+    if why == "auto_restart" or restart.get("maxRestarts") == 0:
+        moot = [f"{key}: {process[key]}" for key in ("max_restarts", "restart_delay") if key in process]
+        moot = [text for text in moot if not text.startswith(why)]
+        because = f"never, for {why} is {json.dumps(process[why])}; without effect then: {', '.join(moot)}"
+        return Noted({"policy": "never"}, (because,) if moot else ())
+    return Noted(restart, ()) if restart else None
 
 
 def as_built_in(manifest: Manifest, process: Given, where: str) -> Manifest:

@@ -41,6 +41,18 @@ def test_old_files_become_collectors_that_run(plant: Plant) -> None:
     wait_until(lambda: len(plant.rows("SELECT 1 FROM samples WHERE tag = 'temperature'")) > 3, "readings", 30)
 
 
+def test_files_are_looked_for_where_the_manifests_will_lie(plant: Plant) -> None:
+    keys = {"command": ["./run"], "config_file": "here.json"}
+    (plant.root / "old.json").write_text(json.dumps({"processes": {"p": keys}}))
+    (plant.root / "here.json").touch()
+    assert plant.daq("import", "old.json").stderr == ""
+    assert plant.daq("import", "old.json", "--out", "desired").stderr == ""
+    elsewhere = plant.daq("import", "old.json", "--out", "elsewhere/desired")
+    assert elsewhere.returncode == 0
+    assert "cannot read here.json" in elsewhere.stderr
+    assert f"below {plant.root.resolve() / 'elsewhere'}" in elsewhere.stderr
+
+
 def test_a_new_directory_validates_and_runs(plant: Plant) -> None:
     assert plant.daq("init", "mine").returncode == 0
     assert plant.daq("init", "mine").returncode == 2

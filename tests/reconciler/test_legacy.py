@@ -163,6 +163,25 @@ def test_a_process_is_restarted_as_before(keys: dict[str, Any], restart: Any, tm
     assert imported(process(**keys), tmp_path)[0].get("restart") == restart
 
 
+@pytest.mark.parametrize(
+    ("keys", "comment"),
+    [
+        (
+            {"auto_restart": False, "max_restarts": 3, "restart_delay": 15},
+            "max_restarts: 3, restart_delay: 15",
+        ),
+        ({"auto_restart": False, "max_restarts": 0}, "max_restarts: 0"),
+        ({"max_restarts": 0, "restart_delay": 1}, "restart_delay: 1"),
+        ({"max_restarts": 0}, None),
+    ],
+)
+def test_what_has_no_effect_where_nothing_is_restarted_is_said(
+    keys: dict[str, Any], comment: str | None, tmp_path: Path
+) -> None:
+    _, _, said = imported(process(**keys), tmp_path)[1].partition("without effect then: ")
+    assert said.partition("\n")[0] == (comment or "")
+
+
 def test_a_program_keeps_its_command_directory_and_environment(tmp_path: Path) -> None:
     keys = {
         "command": ["python", "print.py", "--line", "3"], "working_directory": "/opt/printer", "nice": 5,
