@@ -135,7 +135,8 @@ def _told(subject: Subject) -> Iterator[Finding]:
 def _data_held(subject: Subject) -> Iterator[Finding]:
     """A sink that does not accept holds the data of its own sender and of every collector writing to it.
 
-    So does an outbox that cannot be written; one that is full drops the oldest.
+    So does an outbox that cannot be written; one that is full drops the oldest. A sender that is kept elsewhere
+    may be out of sight, and holds its lock.
     """
     told = subject.report.troubles.get("DataHeld") if subject.report and subject.instance else None
     left = buffer_left(subject.report)
@@ -147,7 +148,7 @@ def _data_held(subject: Subject) -> Iterator[Finding]:
         names = list(subject.desired.sinks_of(subject.manifest))
     for name in names:
         report = subject.observed.reports.get(name)
-        alive = bool(subject.observed.instances.get(name))
+        alive = name in subject.observed.holders or bool(subject.observed.instances.get(name))
         if not alive and subject.instance:
             yield Finding("DataHeld", True, "SinkNotRunning", f"sink {name}: its sender does not run{left}")
             return

@@ -80,6 +80,7 @@ def plan(
             "replaced": restarts.get(name, ()),
             "refused": refusal.message if refusal and name in refused else None,
             "owed": owed(name, observed) if name in known and known[name].kind == "Sink" else None,
+            "elsewhere": node.senders_elsewhere and name in known and known[name].kind == "Sink",
             "fingerprint": fingerprints.get(name, ""),
             "passes_since": passes_since,
         }

@@ -21,6 +21,14 @@ def table_unread(case: Case) -> Step | None:
     return case.rest("wait", "ProcessTableUnread", "cannot read the whole process table; nothing is touched")
 
 
+def elsewhere(case: Case) -> Step | None:
+    """Does somebody else keep it? What is seen of it is told, and never touched."""
+    if not case.elsewhere:
+        return None
+    message = "daq send keeps it, not this loop (--senders elsewhere)"
+    return case.rest("keep" if case.calm else "stopped", "Elsewhere", message, instances=case.calm)
+
+
 def past_grace(case: Case) -> Step | None:
     """Did a stop take longer than its grace?"""
     late = tuple(i for i in case.instances if i.stopping and case.now >= i.stopping.kill_at)
@@ -188,6 +196,7 @@ def absent(case: Case) -> Step:
 
 QUESTIONS: tuple[Callable[[Case], Step | None], ...] = (
     table_unread,
+    elsewhere,
     past_grace,
     paused,
     duplicate,

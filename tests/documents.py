@@ -46,7 +46,7 @@ GROUPS = {
 
 GOOD_NEWS = """
     Collecting Sending Running UpToDate AllGood Ready Healthy Unchanged LiveFieldsChanged RestartAsked
-    Unneeded LoopStarted LoopEnded Started Updated Killed Ended Released ManifestMended DataFlows Resumed
+    Unneeded Elsewhere LoopStarted LoopEnded Started Updated Killed Ended Released ManifestMended DataFlows Resumed
     PruneUnblocked LockFree TagsFresh DeviceBack Converged RevisionApplied SourceMended DataKept DataTaken DiskFree
     OutboxMended OutboxRemoved ClockCaughtUp"""
 """The others: nothing is wrong, or no longer, or somebody asked for it."""

@@ -85,6 +85,7 @@ GROUPS = {
         "down": Entry("converge", "stop every process, the loop too", "daq down --timeout 2m"),
         "doctor": Entry("doctor", "check this machine, and say what to do", "daq doctor --offline"),
         "health": Entry("health", "0 if the loop, or one collector, is alive", "daq health --name press-1"),
+        "send": Entry("send", "the sender of one sink, in the foreground", "daq send plant"),
         "render": Entry("render", "files for systemd, Kubernetes, containers"),
         "completion": Entry("completion", "names and options by the Tab key, for your shell"),
     },

@@ -131,6 +131,12 @@ class Options:
             show_default=False,
         ),
     ] = None
+    senders: Annotated[
+        Literal["here", "elsewhere"],
+        typer.Option(
+            envvar="DAQ_SENDERS", help="Who keeps the senders of sinks: the loop, or `daq send` elsewhere."
+        ),
+    ] = "here"
     log_format: Annotated[
         Literal["text", "json"], typer.Option(envvar="DAQ_LOG_FORMAT", help="How `daq run` logs.")
     ] = "text"
@@ -180,7 +186,9 @@ class Options:
             total = None if self.buffer_total is None else parse_size(self.buffer_total)
         except ValueError as error:
             raise typer.BadParameter(f"--buffer-total: {error}") from None
-        return Node(self.node or socket.gethostname(), labels, total)
+        return Node(
+            self.node or socket.gethostname(), labels, total, senders_elsewhere=self.senders == "elsewhere"
+        )
 
     @property
     def endpoint(self) -> Address | None:

@@ -114,12 +114,13 @@ class Manifest:
 @dataclass(frozen=True, slots=True)
 class Node:
     """One machine: its name, the labels that nodeSelectors look at, and what its outboxes may take together
-    (None: a part of the disk).
+    (None: a part of the disk). `senders_elsewhere`: others keep the senders on its state directory.
     """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     buffer_bytes: int | None = None
+    senders_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
