@@ -30,8 +30,8 @@ class Case:
     """All that is known of one name.
 
     `manifest` of a removed name is what it ran with last. `unwanted`: why there should be no process, a reason and
-    a sentence; `refused`, `owed`: why it runs on nevertheless. `elsewhere`: somebody else keeps it. `replaced` are instances to
-    be restarted.
+    a sentence; `refused`, `owed`: why it runs on nevertheless. `elsewhere`: somebody else keeps it. `replaced` are
+    instances to be restarted.
     """
 
     name: str

@@ -61,18 +61,25 @@ def kubernetes(
     image: Annotated[str, typer.Option(help="Image that has daq in it.")] = "daq:latest",
     out: Out = None,
 ) -> None:
-    """A StatefulSet for each collector; variables of {env: NAME} come from a Secret named daq. Exit 0, or 2."""
+    """A StatefulSet for each collector, with its sinks' senders beside it; variables of {env: NAME} come from a Secret
+    named daq. What to check is told, and stands at the head of its file. Exit 0, or 2.
+    """
     from reconciler.cli.manifests import UnreadError, manifests_of
-    from reconciler.render.kubernetes import RenderError
+    from reconciler.render.kubernetes import CHECK
     from reconciler.render.kubernetes import kubernetes as rendered
+    from reconciler.render.pod import RenderError
 
     try:
         desired = manifests_of(options)
         if desired.errors:
             fail("\n".join(map(str, desired.errors)))
-        _give(rendered(desired, image), out)
+        found = rendered(desired, image)
     except (UnreadError, RenderError) as error:
         fail(str(error))
+    _give(found, out)
+    checks = (line for text in found.values() for line in text.splitlines() if line.startswith(CHECK))
+    for line in dict.fromkeys(checks):
+        typer.echo(f"check {line.removeprefix(CHECK)}", err=True)
 
 
 def _texts(directory: Traversable, path: str = "") -> Iterator[tuple[str, str]]:

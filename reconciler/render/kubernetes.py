@@ -1,58 +1,47 @@
-"""The same manifests for a cluster: one StatefulSet a collector.
+"""The same manifests for a cluster: one StatefulSet a collector, whose pod is in pod.py.
 
-Its pod runs `daq run` on a ConfigMap that holds this collector and its sinks, so collector and senders stand beside
-each other on one volume with the outbox, and everything that holds on a host holds in the pod. One replica of a
+Its ConfigMap holds this collector and its sinks, and `daq run` in the pod keeps it as on a host. One replica of a
 StatefulSet is replaced only once it is gone: a device never has two pollers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from collectors.contract import parse_size
+from collectors.contract import DEFAULT_BUFFER, parse_size
 from reconciler.desired.yamltext import resolve
 from reconciler.model import LOCAL_SINK, Desired, Manifest
+from reconciler.render.cautions import cautions
+from reconciler.render.pod import Object, RenderError, name_of, pod
 
-HOME = "/var/lib/daq"
-MANIFESTS = "/etc/daq/desired"
-SECRET = "daq"
-UID = 1000
-GIB, MIB = 1 << 30, 1 << 20
-
-LOOP_BYTES = 192 * MIB
-"""What the loop and a sender take beside a collector."""
-OUTBOX_BYTES = 256 * MIB
+GIB = 1 << 30
 DATABASE_BYTES = 2 * GIB
 """Of the embedded database, where a collector writes to it."""
-ENDING_S = 30.0
-"""For the loop to end after its collectors."""
+CHECK = "# CHECK "
 
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
-Object = dict[str, Any]
-
-
-class RenderError(ValueError):
-    """A manifest that has no equal in a cluster; the message says which and what to write instead."""
-
 
 def kubernetes(desired: Desired, image: str) -> dict[str, str]:
-    """Files by name, one for each collector and one for what they share; equal for equal manifests.
+    """Files by name, one for each collector and one for what they share; equal for equal manifests. What a person
+    should check stands at the head of its file.
 
     Raises RenderError.
     """
     collectors = [m for _, m in sorted(desired.manifests.items()) if m.kind == "Collector"]
     files, names = {"daq.yaml": _text([_service()])}, dict[str, str]()
     for manifest in collectors:
-        name = _name(manifest.name)
+        name = name_of(manifest.name)
         if (other := names.setdefault(name, manifest.name)) != manifest.name:
             raise RenderError(f"cannot render {manifest.name} beside {other}: both are {name} in a cluster")
         sinks = [desired.manifests[s] for s in desired.sinks_of(manifest)]
-        files[f"{name}.yaml"] = _text([_config_map(manifest, sinks), _stateful_set(manifest, sinks, image)])
+        head = "".join(f"{CHECK}{text}\n" for text in cautions(manifest, sinks))
+        objects = [_config_map(manifest, sinks), _stateful_set(manifest, sinks, image)]
+        files[f"{name}.yaml"] = head + _text(objects)
     return files
 
 
@@ -74,17 +63,12 @@ def _config_map(manifest: Manifest, sinks: list[Manifest]) -> Object:
 def _stateful_set(manifest: Manifest, sinks: list[Manifest], image: str) -> Object:
     name, labels = _of(manifest)
     selector = {"app.kubernetes.io/name": "daq", "app.kubernetes.io/instance": name}
-    pod: Object = {
-        "securityContext": {"runAsNonRoot": True, "runAsUser": UID, "runAsGroup": UID, "fsGroup": UID},
-        "terminationGracePeriodSeconds": int(manifest.stop.grace_s + ENDING_S),
-        "containers": [_container(manifest, sinks, image)],
-        "volumes": [
-            {"name": "manifests", "configMap": {"name": name}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
+    template: Object = {
+        "metadata": {"labels": {**labels, **selector}},
+        "spec": pod(manifest, sinks, image, config_map=name),
     }
-    if manifest.node_selector:
-        pod["nodeSelector"] = dict(manifest.node_selector)
+    if sinks:  # a sender reads its manifest when it starts
+        template["metadata"]["annotations"] = {"daq/sinks": ", ".join(f"{s.name} {s.digest}" for s in sinks)}
     claim = {
         "metadata": {"name": "state"},
         "spec": {
@@ -96,73 +80,14 @@ def _stateful_set(manifest: Manifest, sinks: list[Manifest], image: str) -> Obje
         "serviceName": "daq",
         "replicas": 1 if manifest.running else 0,
         "selector": {"matchLabels": selector},
-        "template": {"metadata": {"labels": {**labels, **selector}}, "spec": pod},
+        "template": template,
         "volumeClaimTemplates": [claim],
     }
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": _metadata(name, labels), "spec": spec}
 
 
-def _container(manifest: Manifest, sinks: list[Manifest], image: str) -> Object:
-    labels = [f"--label={key}={value}" for key, value in manifest.node_selector.items()]
-    memory = (manifest.resources.memory_bytes or 320 * MIB) + LOOP_BYTES
-    return {
-        "name": "daq",
-        "image": image,
-        "args": ["run", "--stop-on-exit", f"--desired={MANIFESTS}", "--listen=0.0.0.0:8000", *labels],
-        "env": [{"name": "DAQ_STATE_DIR", "value": HOME}, *_secrets(manifest, sinks)],
-        "ports": [{"name": "http", "containerPort": 8000}],
-        "startupProbe": _probe("daq", "health", period_s=2, failures=60),
-        "livenessProbe": _probe("daq", "health", period_s=30, failures=3),
-        "readinessProbe": _probe("daq", "health", "--name", manifest.name, period_s=10, failures=3),
-        "resources": {
-            "requests": {"cpu": "20m", "memory": "128Mi"},
-            "limits": {"memory": f"{-(-memory // MIB)}Mi"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [
-            {"name": "state", "mountPath": HOME},
-            {"name": "manifests", "mountPath": MANIFESTS, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
-    }
-
-
-def _probe(*command: str, period_s: int, failures: int) -> Object:
-    return {
-        "exec": {"command": list(command)},
-        "periodSeconds": period_s,
-        "timeoutSeconds": 5,
-        "failureThreshold": failures,
-    }
-
-
-def _secrets(manifest: Manifest, sinks: list[Manifest]) -> list[Object]:
-    """A variable for each ``{env: NAME}``, out of the Secret `daq`."""
-    names = sorted({name for m in (manifest, *sinks) for name in _references(m.name, m.spec)})
-    return [{"name": n, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": n}}} for n in names]
-
-
-def _references(owner: str, value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if value.keys() == {"env"} and isinstance(value["env"], str):
-            yield value["env"]
-            return
-        if value.keys() == {"file"} and isinstance(value["file"], str):
-            raise RenderError(
-                f"cannot render {owner}: {{file: {value['file']}}} is on no pod; write {{env: NAME}}"
-            )
-        value = value.values()
-    if not isinstance(value, str) and hasattr(value, "__iter__"):
-        for each in value:
-            yield from _references(owner, each)
-
-
 def _storage_gib(manifest: Manifest, sinks: list[Manifest]) -> int:
-    wanted = parse_size(manifest.spec.get("buffer", {}).get("maxBytes", f"{OUTBOX_BYTES // MIB}MiB"))
+    wanted = parse_size(manifest.spec.get("buffer", {}).get("maxBytes", DEFAULT_BUFFER["maxBytes"]))
     wanted += sum(DATABASE_BYTES for sink in sinks if sink.type == "sqlite")
     return -(-(wanted + GIB) // GIB)
 
@@ -181,7 +106,7 @@ def _document(manifest: Manifest) -> str:
 def _of(manifest: Manifest) -> tuple[str, dict[str, str]]:
     """Its name in a cluster, and those of its labels that a cluster takes."""
     labels = {k: v for k, v in manifest.labels.items() if _LABEL.fullmatch(k) and k and _LABEL.fullmatch(v)}
-    return _name(manifest.name), labels
+    return name_of(manifest.name), labels
 
 
 def _metadata(name: str, labels: Mapping[str, str]) -> Object:
@@ -189,11 +114,6 @@ def _metadata(name: str, labels: Mapping[str, str]) -> Object:
         "name": name,
         "labels": {**labels, "app.kubernetes.io/name": "daq", "app.kubernetes.io/instance": name},
     }
-
-
-def _name(name: str) -> str:
-    """Names of a cluster have no underscores (RFC 1123), and a StatefulSet's pods add to them."""
-    return name.replace("_", "-")[:52].rstrip("-")
 
 
 class _Dumper(yaml.SafeDumper):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from reconciler.cli.commands import program
-from reconciler.render.kubernetes import UID
+from reconciler.render.pod import UID
 
 TOP = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((TOP / "deploy" / "compose" / "compose.yaml").read_text())

@@ -178,6 +178,19 @@ def test(sentence: str) -> None:
     assert (step.verdict, step.reason) == row.expected
 
 
+@pytest.mark.parametrize("state", ["out of sight", "seen", "seen with another digest", "stopping late"])
+def test_a_sender_that_is_kept_elsewhere_is_told_of_and_never_touched(state: str) -> None:
+    old = manifest("plant", "Sink", "influxdb", timeout="1s")
+    late = replace(instance(SINK), stopping=Stopping(NOW - 20, NOW - 10, "Asked"))
+    there = {"out of sight": (), "seen": (instance(SINK),), "stopping late": (late,)}
+    elsewhere = replace(NODE, senders_elsewhere=True)
+    table = seen(*there.get(state, (instance(old),)))
+    made = plan(desired(PRESS, SINK), table, {}, NOW, wall=WALL, node=elsewhere, passes_since=LONG_AGO)
+    acts = {step.name: (step.action, step.reason) for step in made.steps}
+    assert acts["plant"] == (Action.NONE, "Elsewhere")
+    assert acts["press"][0] is Action.START, "only senders are"
+
+
 def test_a_pause_is_looked_at_when_it_runs_out_and_starts_what_ran() -> None:
     given_before = applied(PRESS, desired(PRESS))
     pauses = {"press": Pause("eve", "valve", WALL + 9)}

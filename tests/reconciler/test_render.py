@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from kubernetes_validate import validate
 
 from reconciler import desired
 from reconciler.model import Desired
-from reconciler.render.kubernetes import RenderError, kubernetes
+from reconciler.render.kubernetes import kubernetes
+from reconciler.render.pod import STATE_DIR, RenderError
 from reconciler.render.systemd import unit
 from tests.programs import program
 
@@ -110,14 +112,77 @@ def test_a_pod_runs_one_collector_with_its_sinks_and_their_secrets(tmp_path: Pat
     assert spec["replicas"] == 1
     pod = spec["template"]["spec"]
     assert pod["nodeSelector"] == {"site": "north"}
-    (container,) = pod["containers"]
-    assert "--label=site=north" in container["args"]
-    assert {
-        "name": "INFLUX_TOKEN",
-        "valueFrom": {"secretKeyRef": {"name": "daq", "key": "INFLUX_TOKEN"}},
-    } in container["env"]
-    assert container["readinessProbe"]["exec"]["command"] == ["daq", "health", "--name", "press_1"]
-    assert (container["resources"]["limits"]["memory"], pod["terminationGracePeriodSeconds"]) == ("448Mi", 45)
+    loop, sender = pod["containers"]
+    assert "--label=site=north" in loop["args"]
+    assert loop["readinessProbe"]["exec"]["command"] == ["daq", "health", "--name", "press_1"]
+    assert (loop["resources"]["limits"]["memory"], pod["terminationGracePeriodSeconds"]) == ("384Mi", 45)
+    token = {"name": "INFLUX_TOKEN", "valueFrom": {"secretKeyRef": {"name": "daq", "key": "INFLUX_TOKEN"}}}
+    assert token in sender["env"]
+    assert token not in loop["env"], "who needs no secret gets none"
+
+
+def test_each_sender_is_a_container_beside_the_loop_on_its_volume(tmp_path: Path) -> None:
+    collector = COLLECTOR.replace("[plant]", "[plant, local]")
+    found = objects(kubernetes(wanted(tmp_path, collector, SINK), "daq:1"))
+    loop, *senders = found["StatefulSet/press-1"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "DAQ_SENDERS", "value": "elsewhere"} in loop["env"]
+    assert [(s["name"], s["args"]) for s in senders] == [
+        ("send-plant", ["send", "plant"]),
+        ("send-local", ["send", "local"]),
+    ]
+    for sender in senders:
+        command = ["daq", "health", "--name", sender["args"][1]]
+        assert sender["livenessProbe"]["exec"]["command"] == command
+        assert sender["resources"]["limits"] == {"memory": "256Mi"}
+        assert sender["volumeMounts"] == loop["volumeMounts"]
+        state = {"name": "DAQ_STATE_DIR", "value": STATE_DIR}
+        assert state in loop["env"]
+        assert state in sender["env"]
+    mounts = {m["name"]: m["mountPath"] for m in loop["volumeMounts"]}
+    assert STATE_DIR.startswith(mounts["state"] + "/"), "the top of a volume is root's"
+
+
+def test_a_changed_sink_is_another_pod_and_a_changed_collector_is_not(tmp_path: Path) -> None:
+    def template(name: str, collector: str, sink: str) -> Any:
+        found = objects(kubernetes(wanted(tmp_path / name, collector, sink), "d"))
+        return found["StatefulSet/press-1"]["spec"]["template"]
+
+    before = template("a", COLLECTOR, SINK)
+    assert template("b", COLLECTOR.replace("40001.10", "40001.11"), SINK) == before
+    assert template("c", COLLECTOR, SINK.replace("bucket: b", "bucket: c")) != before
+
+
+def test_sinks_whose_containers_would_have_one_name_are_told(tmp_path: Path) -> None:
+    sinks = [SINK.replace("name: plant", f"name: {name}") for name in ("a_b", "a-b")]
+    with pytest.raises(RenderError, match="a_b and a-b"):
+        kubernetes(wanted(tmp_path, COLLECTOR.replace("[plant]", "[a_b, a-b]"), *sinks), "d")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3", '"::1"', "0.0.0.0"])
+def test_what_is_here_on_a_host_and_not_in_a_pod_is_to_be_checked(host: str, tmp_path: Path) -> None:
+    here = COLLECTOR.replace("10.0.0.1", host)
+    files = kubernetes(wanted(tmp_path, here, SINK.replace("//db", "//localhost")), "d")
+    assert re.findall(r"^# CHECK (\w+): .* is the pod itself", files["press-1.yaml"], re.MULTILINE) == [
+        "press_1",
+        "plant",
+    ]
+
+
+def test_what_no_rendering_brings_to_a_pod_is_to_be_checked(tmp_path: Path) -> None:
+    program = """apiVersion: daq/v1
+kind: Collector
+metadata: {name: printer}
+spec: {type: exec, command: [./print]}
+"""
+    tls = SINK.replace("url:", "tls: {ca: ca.pem}, url:").replace("http:", "https:")
+    files = kubernetes(wanted(tmp_path, program, COLLECTOR.replace("[plant]", "[plant, local]"), tls), "d")
+    assert files["printer.yaml"].startswith("# CHECK printer: its program must be in the image")
+    assert "# CHECK plant: ca.pem has to be in the image\n" in files["press-1.yaml"]
+    assert "# CHECK local: the database lies on the volume of this pod alone" in files["press-1.yaml"]
+
+
+def test_what_others_reach_too_is_not(tmp_path: Path) -> None:
+    assert "CHECK" not in "".join(kubernetes(wanted(tmp_path, COLLECTOR, SINK), "d").values())
 
 
 def test_what_a_pod_reads_is_the_same_manifest(tmp_path: Path) -> None:

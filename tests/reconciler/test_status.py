@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from collectors.contract import BufferReport, DeviceReport, Trouble
 from reconciler.described import Described, describe
-from reconciler.model import Desired, History, ManifestError, Observed, Points, Report, Termination
+from reconciler.model import Desired, History, Holder, ManifestError, Observed, Points, Report, Termination
 from reconciler.plan import plan
 from reconciler.status import is_converged, process_status, summary, terminations
 from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, instance, manifest, report
@@ -20,7 +20,8 @@ from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, ins
 SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
 PRESS = manifest("press", interval="1s", sinks=["plant"])
 ONE = instance(PRESS)
-SENDER = instance(manifest("plant", kind="Sink", type="influxdb"))
+SINK = manifest("plant", kind="Sink", type="influxdb")
+SENDER = instance(SINK)
 
 
 def shown(
@@ -54,6 +55,24 @@ def test_a_sink_whose_sender_does_not_run_degrades_who_writes_to_it() -> None:
     status, whole = shown(desired(PRESS), report(ONE), sending=False)
     assert (status["health"], whole) == ("degraded", True)
     assert "DataHeld" in [c["type"] for c in status["conditions"]]
+
+
+def test_a_sender_out_of_sight_that_holds_its_lock_runs() -> None:
+    def health(*reports: Report, **more: Any) -> str:
+        known = {r.name: r for r in reports}
+        seen = Observed(BOOT, instances={"press": (ONE,)}, reports=known, **more)
+        node = replace(NODE, senders_elsewhere=True)
+        want = desired(PRESS, SINK)
+        steps = plan(want, seen, {}, NOW, wall=WALL, node=node, passes_since=LONG_AGO).steps
+        step = next(s for s in steps if s.name == "press")
+        status = process_status(step, want, seen, History(BOOT), node=node, now=NOW, wall=WALL)
+        return str(status["health"])
+
+    unseen = {"plant": Holder(None, "")}
+    held = report(SENDER, held=Trouble("Unreachable", "no route", WALL))
+    assert health(report(ONE)) == "degraded"
+    assert health(report(ONE), holders=unseen) == "healthy"
+    assert health(report(ONE), held, holders=unseen) == "degraded"
 
 
 def test_points_are_as_whoever_spoke_last_counts_them() -> None:
