@@ -30,7 +30,7 @@ def blocks(text: str) -> list[str]:
 
 def codes(text: str) -> list[list[str]]:
     """Commands, paths and words of the machine, by section."""
-    found = [re.findall(r"`([^`\n]+)`", section) for section in sections(text)]
+    found = [re.findall(r"`([^`]+)`", re.sub(r"\s+", " ", section)) for section in sections(text)]
     spoken = re.compile(r"[^ -~…]|file:line")
     return [sorted({code for code in each if not spoken.search(code)}) for each in found]
 
