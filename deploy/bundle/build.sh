@@ -10,7 +10,7 @@ mkdir -p "$work/$name/wheels"
 "$python" -m pip download -qq --disable-pip-version-check --only-binary :all: --require-hashes \
     -r requirements.lock --dest "$work/$name/wheels"
 cp dist/*.whl "$work/$name/wheels/"
-cp deploy/bundle/install.sh deploy/systemd/daq.service README.md LICENSE "$work/$name/"
+cp -r deploy/bundle/install.sh deploy/systemd/daq.service README.md README.zh-CN.md docs LICENSE "$work/$name/"
 echo "$version" >"$work/$name/VERSION"
 echo "$minor" >"$work/$name/PYTHON"
 tar -C "$work" -czf "dist/$name.tar.gz" "$name"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,16 @@ def test_a_secret_in_a_file_has_no_equal(tmp_path: Path) -> None:
 def test_names_that_fall_together_are_told(tmp_path: Path) -> None:
     with pytest.raises(RenderError, match="both are press-1"):
         kubernetes(wanted(tmp_path, COLLECTOR, COLLECTOR.replace("press_1", "press-1"), SINK), "d")
+
+
+def test_compose_is_as_its_specification_has_it(tmp_path: Path) -> None:
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    file = DEPLOY / "compose" / "compose.yaml"
+    done = subprocess.run([*check, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(file.read_text().replace("image: influxdb:1.8", "imag: influxdb:1.8"))
+    assert subprocess.run([*check, wrong], capture_output=True, check=False).returncode == 1
 
 
 def test_compose_names_what_lies_beside_it() -> None:
