@@ -23,28 +23,27 @@ SYSTEM_DESIRED, SYSTEM_STATE_DIR = Path("/etc/daq/desired"), Path("/var/lib/daq"
 """Where the service has them: what commands are about that are not given in a plant's directory."""
 
 
+def _unset(variable: str, metavar: str, says: str) -> Any:
+    """An option without a default to show."""
+    return typer.Option(envvar=variable, metavar=metavar, help=says, show_default=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Where manifests and state are, and what this machine is called."""
 
     desired: Annotated[
         Path | None,
-        typer.Option(
-            envvar="DAQ_DESIRED",
-            metavar="DIR",
-            help="Directory of the manifests. Default: ./desired; where neither it nor ./.daq exists, /etc/daq/desired "
+        _unset(
+            "DAQ_DESIRED",
+            "DIR",
+            "Directory of the manifests. Default: ./desired; where neither it nor ./.daq exists, /etc/daq/desired "
             "if there is one.",
-            show_default=False,
         ),
     ] = None
     git: Annotated[
         str | None,
-        typer.Option(
-            envvar="DAQ_GIT",
-            metavar="REPO",
-            help="Take manifests from commits of this repository (path or URL) only.",
-            show_default=False,
-        ),
+        _unset("DAQ_GIT", "REPO", "Take manifests from commits of this repository (path or URL) only."),
     ] = None
     branch: Annotated[str, typer.Option(envvar="DAQ_BRANCH", help="With --git: which branch.")] = "main"
     path: Annotated[
@@ -56,19 +55,18 @@ class Options:
     ] = "60s"
     verify_signatures: Annotated[
         Path | None,
-        typer.Option(
-            envvar="DAQ_VERIFY_SIGNATURES",
-            metavar="FILE",
-            help="With --git: take only commits signed by an SSH key in this file of allowed signers.",
-            show_default=False,
+        _unset(
+            "DAQ_VERIFY_SIGNATURES",
+            "FILE",
+            "With --git: take only commits signed by an SSH key in this file of allowed signers.",
         ),
     ] = None
     state_dir: Annotated[
         Path | None,
-        typer.Option(
-            envvar="DAQ_STATE_DIR",
-            help="Where daq keeps its state. Default: ./.daq where it or ./desired exists, else /var/lib/daq.",
-            show_default=False,
+        _unset(
+            "DAQ_STATE_DIR",
+            "DIR",
+            "Where daq keeps its state. Default: ./.daq where it or ./desired exists, else /var/lib/daq.",
         ),
     ] = None
     listen: Annotated[
@@ -85,30 +83,17 @@ class Options:
     ] = None
     api_token_file: Annotated[
         Path | None,
-        typer.Option(
-            envvar="DAQ_API_TOKEN_FILE",
-            metavar="FILE",
-            help="The endpoint asks for the token in this file.",
-            show_default=False,
-        ),
+        _unset("DAQ_API_TOKEN_FILE", "FILE", "The endpoint asks for the token in this file."),
     ] = None
     tls_cert: Annotated[
         Path | None,
-        typer.Option(
-            envvar="DAQ_TLS_CERT",
-            metavar="FILE",
-            help="The endpoint speaks HTTPS with this certificate (PEM, with its chain).",
-            show_default=False,
+        _unset(
+            "DAQ_TLS_CERT", "FILE", "The endpoint speaks HTTPS with this certificate (PEM, with its chain)."
         ),
     ] = None
     tls_key: Annotated[
         Path | None,
-        typer.Option(
-            envvar="DAQ_TLS_KEY",
-            metavar="FILE",
-            help="Private key of --tls-cert, where it is another file.",
-            show_default=False,
-        ),
+        _unset("DAQ_TLS_KEY", "FILE", "Private key of --tls-cert, where it is another file."),
     ] = None
     node: Annotated[
         str,
@@ -124,11 +109,10 @@ class Options:
     ] = None
     buffer_total: Annotated[
         str | None,
-        typer.Option(
-            envvar="DAQ_BUFFER_TOTAL",
-            metavar="SIZE",
-            help="What all outboxes together may take of the disk. Default: 20 % of it, at most 10GiB.",
-            show_default=False,
+        _unset(
+            "DAQ_BUFFER_TOTAL",
+            "SIZE",
+            "What all outboxes together may take of the disk. Default: 20 % of it, at most 10GiB.",
         ),
     ] = None
     senders: Annotated[

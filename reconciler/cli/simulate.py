@@ -13,28 +13,36 @@ from reconciler.cli.help import Command, group
 
 app = group("A live simulated device to read from. Runs until SIGTERM or Ctrl-C, then exit 0.")
 
-_SILENT = "A connection that is older is not answered any more, but stays open."
+Port = Annotated[
+    int,
+    Option("--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."),
+]
+Host = Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")]
+Delay = Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")]
+Refuse = Annotated[bool, Option("--refuse", help="Refuse connections.")]
+DropEvery = Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")]
+TruncateEvery = Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")]
+SilentAfter = Annotated[
+    str,
+    Option(metavar="DURATION", help="A connection that is older is not answered any more, but stays open."),
+]
+Split = Annotated[bool, Option("--split", help="Send every byte as its own segment.")]
 
 
 @app.command(cls=Command)
 def modbus(
     *,
-    port: Annotated[
-        int,
-        Option(
-            "--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."
-        ),
-    ] = 5020,
-    host: Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Port = 5020,
+    host: Host = "127.0.0.1",
     transport: Annotated[
         Literal["tcp", "rtu-over-tcp"], Option(help="Modbus TCP, or RTU frames over TCP.")
     ] = "tcp",
-    delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",
-    refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
-    drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")] = 0,
-    truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
-    silent_after: Annotated[str, Option(metavar="DURATION", help=_SILENT)] = "0s",
-    split: Annotated[bool, Option("--split", help="Send every byte as its own segment.")] = False,
+    delay: Delay = "0ms",
+    refuse: Refuse = False,
+    drop_every: DropEvery = 0,
+    truncate_every: TruncateEvery = 0,
+    silent_after: SilentAfter = "0s",
+    split: Split = False,
     illegal: Annotated[
         list[str] | None,
         Option(metavar="AREA:ADDRESS", help="Refuse it, as holding:900; repeatable."),
@@ -80,25 +88,20 @@ def modbus(
 @app.command(cls=Command)
 def melsec(
     *,
-    port: Annotated[
-        int,
-        Option(
-            "--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."
-        ),
-    ] = 5000,
-    host: Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Port = 5000,
+    host: Host = "127.0.0.1",
     frame: Annotated[Literal["1E", "3E", "4E"], Option(help="Frame of requests and answers.")] = "1E",
     code: Annotated[Literal["binary", "ascii"], Option(help="Code of the frames.")] = "binary",
     series: Annotated[Literal["FX3", "Q", "iQ-R", "iQ-F"], Option(help="Series of the PLC.")] = "FX3",
-    delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",
-    refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
-    drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave every Nth request unanswered.")] = 0,
-    truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
-    silent_after: Annotated[str, Option(metavar="DURATION", help=_SILENT)] = "0s",
+    delay: Delay = "0ms",
+    refuse: Refuse = False,
+    drop_every: DropEvery = 0,
+    truncate_every: TruncateEvery = 0,
+    silent_after: SilentAfter = "0s",
     stale_every: Annotated[
         int, Option(min=0, metavar="N", help="Give every Nth answer the serial number before (4E).")
     ] = 0,
-    split: Annotated[bool, Option("--split", help="Send every byte as its own segment.")] = False,
+    split: Split = False,
     illegal: Annotated[
         list[str] | None,
         Option(metavar="DEVICE", help="Refuse it as out of range, as D900 or X0x1F; repeatable."),
@@ -138,21 +141,16 @@ def _serve(serving: Coroutine[Any, Any, None], where: str) -> None:
 @app.command(cls=Command)
 def opcua(
     *,
-    port: Annotated[
-        int,
-        Option(
-            "--port", min=0, max=0xFFFF, metavar="PORT", help="TCP port to listen on; 0 takes a free one."
-        ),
-    ] = 4840,
-    host: Annotated[str, Option("--host", metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Port = 4840,
+    host: Host = "127.0.0.1",
     every: Annotated[str, Option(metavar="DURATION", help="How often values change.")] = "500ms",
     items: Annotated[int, Option(min=0, metavar="N", help="So many values that all change, instead.")] = 0,
-    delay: Annotated[str, Option(metavar="DURATION", help="Wait before every answer, as 50ms.")] = "0ms",
-    refuse: Annotated[bool, Option("--refuse", help="Refuse connections.")] = False,
-    drop_every: Annotated[int, Option(min=0, metavar="N", help="Leave out every Nth answer.")] = 0,
-    truncate_every: Annotated[int, Option(min=0, metavar="N", help="Send half of every Nth answer.")] = 0,
-    silent_after: Annotated[str, Option(metavar="DURATION", help=_SILENT)] = "0s",
-    split: Annotated[bool, Option("--split", help="Send every byte as its own segment.")] = False,
+    delay: Delay = "0ms",
+    refuse: Refuse = False,
+    drop_every: DropEvery = 0,
+    truncate_every: TruncateEvery = 0,
+    silent_after: SilentAfter = "0s",
+    split: Split = False,
     bad: Annotated[
         list[str] | None, Option(metavar="NODE", help="Its status is bad, as Press1.Pressure; repeatable.")
     ] = None,
