@@ -23,27 +23,37 @@ fail() {
     exit 1
 }
 
+[ "$service" = no ] || [ "$(id -u)" = 0 ] || fail "needs root to make the user daq and the service; without: --prefix DIR"
 python=$(command -v "python$wanted" || command -v python3) || fail "needs Python $wanted; install it first"
 found=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 [ "$found" = "$wanted" ] || fail "this bundle is for Python $wanted, and $python is $found"
 
+[ "$service" = no ] || id daq >/dev/null 2>&1 ||
+    useradd --system --home-dir /var/lib/daq --shell /usr/sbin/nologin daq
+
 target=$prefix/$version
+runs() {  # by whoever is to run it
+    if [ "$service" = yes ]; then set -- runuser -u daq --; else set --; fi
+    "$@" "$target/bin/daq" --version >/dev/null
+}
 if [ ! -x "$target/bin/daq" ]; then
     rm -rf "$target"
     mkdir -p "$prefix"
     "$python" -m venv "$target"
     "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
         --find-links "$here/wheels" "daq-reconciler==$version"
+    runs || {
+        rm -rf "$target"
+        fail "cannot run daq, $prefix/current is as it was: all must be able to use $(readlink -f "$python")"
+    }
 fi
-"$target/bin/daq" --version >/dev/null || fail "cannot run $target/bin/daq; $prefix/current is as it was"
+runs || fail "cannot run $target/bin/daq; $prefix/current is as it was"
 
 ln -s "$version" "$prefix/.current.$$"
 mv -T "$prefix/.current.$$" "$prefix/current"
 echo "installed $target; $prefix/current points to it"
 
 if [ "$service" = yes ]; then
-    [ "$(id -u)" = 0 ] || fail "needs root to make the user daq and the service"
-    id daq >/dev/null 2>&1 || useradd --system --home-dir /var/lib/daq --shell /usr/sbin/nologin daq
     mkdir -p /etc/daq/desired
     install -m 644 "$here/daq.service" /etc/systemd/system/daq.service
     ln -sf "$prefix/current/bin/daq" /usr/local/bin/daq
