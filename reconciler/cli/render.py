@@ -91,9 +91,13 @@ def _texts(directory: Traversable, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _written(options: Options) -> list[str]:
-    """The common options that differ from their defaults, and --desired, as arguments; paths absolute."""
+    """The common options that differ from their defaults, and where manifests are, as arguments; paths absolute."""
     found = []
-    options = replace(options, desired=options.directory)
+    if options.git is None:
+        options = replace(options, desired=options.directory)
+    else:
+        path = Path(options.git)
+        options = replace(options, desired=None, git=str(path.absolute()) if path.is_dir() else options.git)
     for field in fields(Options):
         value = getattr(options, field.name)
         if value in (field.default, [], None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -87,9 +88,11 @@ def _headers(host: Host, directory: Path) -> dict[str, str]:
 
 
 def _plainly(error: Exception) -> str:
-    """The cause, without the classes around it."""
+    """The cause, without the classes and the number around it."""
     refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 that is a time-out, too
     if isinstance(error, urllib3.exceptions.TimeoutError) and not refused:
         return f"no answer within {TIMEOUT_S:g} s"
     text = str(error)
-    return text.rpartition(": ")[2] if isinstance(error, urllib3.exceptions.HTTPError) else text
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        text = text.rpartition(": ")[2]
+    return re.sub(r"^\[Errno -?\d+\] ", "", text)

@@ -65,6 +65,27 @@ def test_the_unit_in_deploy_is_the_rendered_one() -> None:
     assert (DEPLOY / "systemd" / name).read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["--node", "edge"], "daq run --desired {here}/desired --node edge"),
+        (["--git", "ssh://git@server/plant.git"], "daq run --git ssh://git@server/plant.git"),
+        (["--git", "plant", "--label", "site=north"], "daq run --git {here}/plant --label site=north"),
+    ],
+)
+def test_the_unit_runs_what_was_given_from_wherever_it_is_started(
+    arguments: list[str], command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plant").mkdir()
+    (tmp_path / "desired").mkdir()
+    daq = Path(sys.executable).parent / "daq"
+    done = subprocess.run(
+        [daq, "render", "systemd", *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (line,) = re.findall(r"^ExecStart=.*/bin/(.*)$", done.stdout, re.MULTILINE)
+    assert line == command.format(here=tmp_path)
+
+
 @pytest.mark.parametrize("stop_collectors", [False, True])
 def test_systemd_takes_the_unit_and_finds_it_hardened(stop_collectors: bool, tmp_path: Path) -> None:
     analyze = program("systemd-analyze")
