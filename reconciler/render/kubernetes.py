@@ -16,7 +16,7 @@ from collectors.contract import DEFAULT_BUFFER, parse_size
 from reconciler.desired.yamltext import resolve
 from reconciler.model import LOCAL_SINK, Desired, Manifest
 from reconciler.render.cautions import cautions
-from reconciler.render.pod import Object, RenderError, name_of, pod
+from reconciler.render.pod import PORT, SERVICE, Object, RenderError, name_of, pod
 
 GIB = 1 << 30
 DATABASE_BYTES = 2 * GIB
@@ -50,9 +50,9 @@ def _service() -> Object:
     spec = {
         "clusterIP": "None",
         "selector": {"app.kubernetes.io/name": "daq"},
-        "ports": [{"name": "http", "port": 8000}],
+        "ports": [{"name": "http", "port": PORT}],
     }
-    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata("daq", {}), "spec": spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(SERVICE, {}), "spec": spec}
 
 
 def _config_map(manifest: Manifest, sinks: list[Manifest]) -> Object:
@@ -64,11 +64,14 @@ def _stateful_set(manifest: Manifest, sinks: list[Manifest], image: str) -> Obje
     name, labels = _of(manifest)
     selector = {"app.kubernetes.io/name": "daq", "app.kubernetes.io/instance": name}
     template: Object = {
-        "metadata": {"labels": {**labels, **selector}},
+        "metadata": {
+            "labels": {**labels, **selector},
+            "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)},
+        },
         "spec": pod(manifest, sinks, image, config_map=name),
     }
     if sinks:  # a sender reads its manifest when it starts
-        template["metadata"]["annotations"] = {"daq/sinks": ", ".join(f"{s.name} {s.digest}" for s in sinks)}
+        template["metadata"]["annotations"]["daq/sinks"] = ", ".join(f"{s.name} {s.digest}" for s in sinks)
     claim = {
         "metadata": {"name": "state"},
         "spec": {
@@ -77,7 +80,7 @@ def _stateful_set(manifest: Manifest, sinks: list[Manifest], image: str) -> Obje
         },
     }
     spec = {
-        "serviceName": "daq",
+        "serviceName": SERVICE,
         "replicas": 1 if manifest.running else 0,
         "selector": {"matchLabels": selector},
         "template": template,

@@ -15,7 +15,8 @@ VOLUME = "/var/lib/daq"
 STATE_DIR = f"{VOLUME}/state"
 """A volume's top belongs to root; what daq makes in it belongs to daq."""
 MANIFESTS = "/etc/daq/desired"
-SECRET = "daq"
+SECRET = SERVICE = "daq"
+PORT = 8000
 UID = 1000
 MIB = 1 << 20
 
@@ -62,10 +63,14 @@ def _loop(manifest: Manifest, image: str) -> Object:
     labels = [f"--label={key}={value}" for key, value in manifest.node_selector.items()]
     memory = (manifest.resources.memory_bytes or COLLECTOR_BYTES) + LOOP_BYTES
     own = {
-        "ports": [{"name": "http", "containerPort": 8000}],
+        "ports": [{"name": "http", "containerPort": PORT}],
         **_probes(live=("daq", "health"), ready=("daq", "health", "--name", manifest.name)),
     }
-    environ = {"DAQ_LISTEN": "0.0.0.0:8000", "DAQ_SENDERS": "elsewhere"}
+    environ = {
+        "DAQ_LISTEN": f"0.0.0.0:{PORT}",
+        "DAQ_ALLOWED_HOST": f"{name_of(manifest.name)}-0.{SERVICE}",
+        "DAQ_SENDERS": "elsewhere",
+    }
     arguments = ["run", "--stop-on-exit", *labels]
     return _container(
         manifest, image, name="daq", arguments=arguments, memory=memory, environ=environ, own=own

@@ -148,6 +148,7 @@ def test_each_sender_is_a_container_beside_the_loop_on_its_volume(tmp_path: Path
     found = objects(kubernetes(wanted(tmp_path, collector, SINK), "daq:1"))
     loop, *senders = found["StatefulSet/press-1"]["spec"]["template"]["spec"]["containers"]
     assert {"name": "DAQ_SENDERS", "value": "elsewhere"} in loop["env"]
+    assert {"name": "DAQ_ALLOWED_HOST", "value": "press-1-0.daq"} in loop["env"]
     assert [(s["name"], s["args"]) for s in senders] == [
         ("send-plant", ["send", "plant"]),
         ("send-local", ["send", "local"]),
