@@ -40,7 +40,7 @@ if [ ! -x "$target/bin/daq" ]; then
     rm -rf "$target"
     mkdir -p "$prefix"
     "$python" -m venv "$target"
-    "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
+    "$target/bin/python" -m pip --isolated install --quiet --disable-pip-version-check --no-index \
         --find-links "$here/wheels" "daq-reconciler==$version"
     runs || {
         rm -rf "$target"
