@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.desired.admission import admit
+from reconciler.desired.admission import Admission, admit
 from reconciler.desired.document import ManifestFile, parse_file
 from reconciler.desired.tree import DirectoryTree
 from reconciler.fieldtypes import Known, lock_types
@@ -41,7 +41,7 @@ def check_new(texts: Mapping[str, str], root: Path) -> list[ManifestError]:
     """The errors in manifests by file name that are to be written to `root`, judged as a set of their own."""
     tree = DirectoryTree(root)
     result = admit({name: parse_file(tree, name, text.encode()) for name, text in texts.items()}, {})
-    return sorted(error for errors in result.errors.values() for error in errors)
+    return sorted(error for _, error in _errors(result))
 
 
 def _check(
@@ -57,9 +57,15 @@ def _check(
     for path in chosen if alone else listing.files.keys() | chosen:
         files[path] = parse_file(tree, path, tree.read(path))
     result = admit(files, {})
-    errors = [e for path, found in result.errors.items() if only in (None, path) for e in found]
-    errors += [e for e in lock_types(Desired(result.manifests), {}, Known()).errors if only in (None, e.path)]
+    errors = [error for path, error in _errors(result) if only in (None, path)]
     return result.manifests, [replace(e, path=str(root / e.path)) for e in errors]
+
+
+def _errors(result: Admission) -> Iterator[tuple[str, ManifestError]]:
+    """With the path of the manifests they concern; a field that two of them store differently is one, too."""
+    for path, errors in result.errors.items():
+        yield from ((path, error) for error in errors)
+    yield from ((error.path, error) for error in lock_types(Desired(result.manifests), {}, Known()).errors)
 
 
 def shared_addresses(manifests: Mapping[str, Manifest]) -> Iterator[str]:
