@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.cli.options import Options
 from reconciler.cli.validate import schema, validate
-from reconciler.desired import check
+from reconciler.desired import check, check_new
 
 SINK = "apiVersion: daq/v1\nkind: Sink\nmetadata: {name: plant}\nspec: {type: sqlite}\n"
 APP = "apiVersion: daq/v1\nkind: Collector\nmetadata: {name: app}\nspec: {type: exec, command: [app]}\n"
@@ -33,6 +33,22 @@ def test_a_file_elsewhere_is_judged_alone(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(SINK)
     (tmp_path / "b.yaml").write_text(SINK)
     assert set(check([tmp_path / "a.yaml"], tmp_path / "desired")[0]) == {"plant", "local"}
+
+
+def test_what_is_not_written_yet_is_judged_as_a_set_that_lies_there(tmp_path: Path) -> None:
+    (tmp_path / "here.json").touch()
+    there = tmp_path / "desired"  # made when they are written
+    app = APP.replace("command", "configFiles: [here.json], command")
+    assert not check_new({"a.yaml": app, "b.yaml": SINK}, there)
+    (missing,) = check_new({"a.yaml": app}, there / "deeper")
+    assert (missing.path, missing.where) == ("a.yaml", "spec.configFiles[0]")
+    tag = "{name: t, address: 40001, type: int16}"
+    reads = APP.replace(
+        "exec, command: [app]", f"modbus, measurement: m, devices: [{{host: h}}], tags: [{tag}]"
+    )
+    other = reads.replace("name: app", "name: other").replace("int16}", "int16, scale: 0.1}")
+    (locked,) = check_new({"a.yaml": reads, "b.yaml": other}, there)
+    assert "is stored as integer" in locked.message
 
 
 @pytest.mark.parametrize(("security", "warned"), [("Sign", True), ("SignAndEncrypt", False), (None, True)])
