@@ -40,6 +40,8 @@ END
 ln -s pts/ptmx "$root/dev/ptmx"
 mkdir "$root/dev/shm"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+# A daq that is installed here is not there.
+rm -rf "$root/opt/daq" "$root/etc/daq" "$root/var/lib/daq" "$root/var/log/daq"
 # Of this machine's services it starts the journal only.
 rm -rf "$root/etc/systemd/system" "$root"/lib/systemd/system/*.wants
 mkdir -p "$root/etc/systemd/system/sockets.target.wants"
