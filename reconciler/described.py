@@ -15,10 +15,14 @@ from reconciler.status import Status, counters, process_status, shown, uptime_s
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A status object beside all that it was made of, the time apart: `basis` with counters, `lasting` without."""
+    """A status object beside all that it was made of, the time apart: `basis` with counters, `lasting` without.
+
+    `peers` are the other ends of its data.
+    """
 
     basis: tuple[object, ...]
     lasting: tuple[object, ...]
+    peers: tuple[str, ...]
     status: Status
 
 
@@ -42,21 +46,32 @@ def describe(
     """
     instance = shown(observed.instances.get(step.name, ()), step)
     report = observed.reports.get(step.name)
-    is_ready = ready(Subject(step, step.manifest, instance, report, desired, observed, history, now, pause))
-    around = (
-        is_ready,  # all that time alone can change
-        *(history, pause, node, observed.writable),
-        *(desired.manifests.get(step.name), desired.broken.get(step.name), desired.source.applied),
+    is_ready = instance and ready(  # all that time alone can change
+        Subject(step, step.manifest, instance, report, desired, observed, history, now, pause)
     )
-    peers = tuple(_peers(step, desired, report))
-    reports = report, *map(observed.reports.get, peers)
-    alive = tuple(bool(observed.instances.get(peer)) for peer in peers)
-    basis = (step, instance, reports, peers, alive, around)
+    wanted = desired.manifests.get(step.name)
+    around = (
+        *(is_ready, history, pause, node, observed.writable, "default" in desired.manifests),
+        *(wanted, desired.broken.get(step.name), desired.source.applied),
+    )
+    if before and before.basis[:2] == (step, report) and before.basis[2] == around:
+        peers = before.peers
+    else:
+        peers = tuple(_peers(step, desired, report))
+    others = [(observed.reports.get(peer), bool(observed.instances.get(peer))) for peer in peers]
+    basis = (step, report, around, others, instance, _measured(instance))
     if before and before.basis == basis:
-        return Described(before.basis, before.lasting, {**before.status, "uptime_s": uptime_s(instance, now)})
-    lasting = (_told(step), _identity(instance), tuple(map(_news, reports)), peers, alive, around)
+        if instance is None:
+            return before
+        status = {**before.status, "uptime_s": uptime_s(instance, now)}
+        return Described(before.basis, before.lasting, peers, status)
+    lasting = (
+        *(_told(step), _identity(instance), _news(report), around),
+        *(peers, [(_news(report), alive) for report, alive in others]),
+    )
     if before and before.lasting == lasting:
-        return Described(basis, lasting, {**before.status, **counters(step.name, instance, observed, now)})
+        status = {**before.status, **counters(step.name, instance, observed, now)}
+        return Described(basis, lasting, peers, status)
     status = process_status(
         step,
         desired,
@@ -68,7 +83,7 @@ def describe(
         pause=pause,
         previous=before.status if before else previous,
     )
-    return Described(basis, lasting, status)
+    return Described(basis, lasting, peers, status)
 
 
 def _peers(step: Step, desired: Desired, report: Report | None) -> Iterator[str]:
@@ -87,6 +102,10 @@ def _identity(instance: Instance | None) -> tuple[object, ...] | None:
     if instance is None:
         return None
     return instance.instance, instance.digest, instance.leader, instance.command, instance.stopping
+
+
+def _measured(instance: Instance | None) -> tuple[float, int] | None:
+    return instance and (instance.cpu_percent, instance.memory_bytes)
 
 
 def _news(report: Report | None) -> object:

@@ -30,7 +30,7 @@ from reconciler.loop.perform import Performer
 from reconciler.loop.records import Records
 from reconciler.model import Desired, History, Node, Observed
 from reconciler.news import News, of_clock, of_end, of_passes, of_step
-from reconciler.plan import plan
+from reconciler.plan import NO_HISTORY, plan
 from reconciler.processes import Processes, open_state_dir
 from reconciler.publish import Publisher, last_published
 from reconciler.status import is_converged, status_document, summary
@@ -172,7 +172,7 @@ class Reconciler:
                 step,
                 look.desired,
                 look.observed,
-                look.histories.get(step.name, History()),
+                look.histories.get(step.name, NO_HISTORY),
                 node=self._node,
                 now=look.now,
                 wall=wall,

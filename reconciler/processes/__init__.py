@@ -290,7 +290,8 @@ class Processes:
         for key, run in sorted(self._following.runs.items()):
             if not quick:
                 run.heard(self._files.log_size(key.name))
-            instances[key.name] = (*instances.get(key.name, ()), run.instance())
+            found = run.instances()
+            instances[key.name] = (*instances[key.name], *found) if key.name in instances else found
             given[key.name, run.digest] = None  # what runs counts before what ran last
         return Observed(
             boot_id=self._following.boot.boot_id,
@@ -300,7 +301,7 @@ class Processes:
             ended=ended,
             reports=self._files.known_reports if quick else self._files.all_reports(),
             applied={
-                n: found for n, digest in given if (found := self._files.applied(n, digest, quick=quick))
+                n: it for n, digest in given if (it := self._files.applied(n, digest, quick=quick))
             },
             writable=is_writable(self._state.root),
         )
