@@ -6,7 +6,7 @@ cannot be seen whole is not touched, and a start happens only where nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +28,7 @@ from reconciler.model import (
 )
 from reconciler.prune import guard
 from reconciler.questions import decide
+from reconciler.touched import touched
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_HISTORY = History()
@@ -74,13 +75,15 @@ def plan(
         *(observed.applied, pauses, restarts, fingerprints),
     )
     names = desired.manifests.keys() | running
-    touched = _touched(before.given, given) if before and before.shared == shared else names
+    closely = touched(before.given, given) if before and before.shared == shared else names
     rested = before.rests if before else {}
     steps: list[Step] = []
     rests: dict[str, Rest] = {}
     for name in sorted(names):
         rest = rested.get(name)
-        if rest and name not in touched and now < rest.until and rest.step.kind != "Sink":  # which others decide too
+        if (
+            rest and name not in closely and now < rest.until and rest.step.kind != "Sink"
+        ):  # which others decide too
             steps.append(rest.step)
             rests[name] = rest
             continue
@@ -113,16 +116,6 @@ def plan(
         if rest.step.action is Action.NONE and pause is None:  # how long a pause lasts is the wall clock's
             rests[name] = rest
     return Plan(tuple(steps), refusal, rests, given, shared)
-
-
-def _touched(before: Sequence[Mapping[str, object]], now: Sequence[Mapping[str, object]]) -> set[str]:
-    """Names of which any of these holds another object than it did."""
-    found: set[str] = set()
-    for old, new in zip(before, now, strict=True):
-        if old is not new:
-            found.update(name for name, value in new.items() if old.get(name) is not value)
-            found.update(old.keys() - new.keys())
-    return found
 
 
 def _seen(name: str, observed: Observed, manifest: Manifest | None) -> tuple[object, ...]:

@@ -150,7 +150,7 @@ def last_published(state: StateDir) -> Mapping[str, Any]:
 
 def _lasting(status: Status, before: Status | None, known: object) -> object:
     """The part of a status object that is no counter; `known`, of the one before, where that says the same."""
-    if before is not None and {**status, **UNCOUNTED} == {**before, **UNCOUNTED}:
+    if status is before or (before is not None and {**status, **UNCOUNTED} == {**before, **UNCOUNTED}):
         return known
     kept = {k: v for k, v in status.items() if k not in COUNTERS}
     kept["devices"] = [{k: v for k, v in d.items() if k not in DEVICE_COUNTERS} for d in status["devices"]]

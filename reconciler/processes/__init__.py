@@ -300,8 +300,6 @@ class Processes:
             holders=holders or {},
             ended=ended,
             reports=self._files.known_reports if quick else self._files.all_reports(),
-            applied={
-                n: it for n, digest in given if (it := self._files.applied(n, digest, quick=quick))
-            },
+            applied={n: it for n, digest in given if (it := self._files.applied(n, digest, quick=quick))},
             writable=is_writable(self._state.root),
         )
