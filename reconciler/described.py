@@ -6,7 +6,7 @@ Most passes find nearly every name as it was, and making its object is most of w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.case import pause_in_force
 from reconciler.conditions import Subject, buffer_left, ready
@@ -34,7 +34,8 @@ class Described:
         """The same at another time."""
         if self.instance is None:
             return self
-        return replace(self, status={**self.status, "uptime_s": uptime_s(self.instance, now)})
+        status = {**self.status, "uptime_s": uptime_s(self.instance, now)}
+        return Described(self.basis, self.lasting, self.peers, self.instance, status)
 
 
 class Descriptions:

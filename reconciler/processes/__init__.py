@@ -213,10 +213,11 @@ class Processes:
         """
         kept = {f"{name}.{digest}.json" for name, digest in keep}
         kept |= {f"{key.name}.{run.digest}.json" for key, run in self._following.runs.items()}
+        specs = self._state.root / "specs"
         try:
-            for path in (self._state.root / "specs").glob("[!.]*.json"):
-                if path.name not in kept:
-                    self._files.remove_spec(path)
+            for file in os.listdir(specs) if specs.exists() else ():  # noqa: PTH208  (hot path)
+                if file not in kept and file.endswith(".json") and not file.startswith("."):
+                    self._files.remove_spec(specs / file)
         except OSError as error:
             logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
