@@ -289,9 +289,9 @@ looks = st.lists(
     st.tuples(
         st.sampled_from((0.0, 0.5, 1.0, 5.0, 10.0, 15.0, 29.0, 30.0, 31.0)),  # later than the look before
         st.sampled_from(("young", "cycled", "silent")),
-        st.sampled_from(("alive", "stopping", "gone")),
-        st.sampled_from((None, 3.0, 40.0)),  # paused for so long
-        st.sampled_from((None, 2.0, 20.0)),  # due to start so much later
+        st.sampled_from(("alive", "alive", "stopping", "gone")),
+        st.sampled_from((None, None, 3.0, 40.0)),  # paused for so long
+        st.sampled_from((None, None, 2.0, 20.0)),  # due to start so much later
         st.sampled_from((0, 3 << 20)),  # bytes of memory
     ),
     min_size=2,
