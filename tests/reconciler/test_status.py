@@ -20,7 +20,8 @@ from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, ins
 SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
 PRESS = manifest("press", interval="1s", sinks=["plant"])
 ONE = instance(PRESS)
-SENDER = instance(manifest("plant", kind="Sink", type="influxdb"))
+PLANT = manifest("plant", kind="Sink", type="influxdb")
+SENDER = instance(PLANT)
 
 
 def shown(
@@ -148,7 +149,7 @@ def test_a_first_cycle_is_awaited_before_ready() -> None:
 def test_what_is_described_after_other_passes_is_what_would_be_described_anew(
     passes: list[tuple[bool, bool, bool, float, int, int, int]],
 ) -> None:
-    want = desired(PRESS)
+    want = desired(PRESS, PLANT)
     told, before = Descriptions(NODE, {}), None
     kept: dict[object, Any] = {}  # what says the same is the very same object, as between real looks
     now = NOW
@@ -164,7 +165,7 @@ def test_what_is_described_after_other_passes_is_what_would_be_described_anew(
             points_per_second=float(used),
             buffer=BufferReport(reads, 10, 700.0 * used),
         )
-        sent = report(SENDER, points={"press": Points(delivered, delivered=delivered)})
+        sent = report(SENDER, monotonic_s=NOW + 1, points={"press": Points(delivered, delivered=delivered)})
         lives = {"press": kept.setdefault(("press", used), (press,))} if alive else {}
         sends = {"plant": kept.setdefault("plant", (SENDER,))} if sending else {}
         seen = Observed(
