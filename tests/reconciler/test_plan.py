@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.diff import as_json, as_text, exit_code
@@ -300,6 +300,12 @@ looks = st.lists(
 
 
 @given(st.sampled_from(("modbus", "exec")), limits, st.sampled_from(({}, {"memory": "1MiB"})), looks)
+@example(
+    "modbus",
+    {},
+    {"memory": "1MiB"},
+    [(0.0, "cycled", "alive", None, None, 0), (0.5, "cycled", "alive", None, None, 3 << 20)],
+)
 def test_a_plan_that_takes_over_what_has_not_changed_is_the_plan_made_anew(
     kind: str,
     health: dict[str, str],
