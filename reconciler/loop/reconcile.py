@@ -163,14 +163,9 @@ class Reconciler:
     def describe(self, look: Look) -> Mapping[str, Any]:
         """The document of status.json for a look."""
         wall = time.time()
+        pauses = self.overrides.pauses
         self._told.update(
-            look.plan,
-            look.desired,
-            look.observed,
-            look.histories,
-            now=look.now,
-            wall=wall,
-            pauses=self.overrides.pauses,
+            look.plan, look.desired, look.observed, look.histories, now=look.now, wall=wall, pauses=pauses
         )
         statuses = list(self.statuses.values())
         converged = is_converged(look.plan.steps, statuses, look.desired)
