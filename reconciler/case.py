@@ -79,7 +79,8 @@ class Case:
 
 def selects(manifest: Manifest, node: Node) -> bool:
     """Whether the manifest runs on this node."""
-    return all(node.labels.get(key) == value for key, value in manifest.node_selector.items())
+    selector = manifest.node_selector
+    return not selector or all(node.labels.get(key) == value for key, value in selector.items())
 
 
 def pause_in_force(pause: Pause | None, wall: float) -> Pause | None:

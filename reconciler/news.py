@@ -78,7 +78,9 @@ def of_passes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[N
     """What differs between two documents of status.json; `before` may be empty."""
     known = {s["name"]: s for s in before.get("processes", ())}
     for status in after["processes"]:
-        yield from _of_name(known.get(status["name"], {}), status)
+        was = known.get(status["name"], {})
+        if was is not status:
+            yield from _of_name(was, status)
     yield from _of_source(before.get("source", {}), after["source"])
     if before.get("converged", False) != after["converged"]:
         reason = "Converged" if after["converged"] else "NotConverged"

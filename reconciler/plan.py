@@ -28,6 +28,7 @@ from reconciler.model import (
 )
 from reconciler.prune import guard
 from reconciler.questions import decide
+from reconciler.touched import touched
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_HISTORY = History()
@@ -65,16 +66,31 @@ def plan(
     refusal = guard(desired, observed, history, known=known, running=running, now=now, node=node, force=force)
     refused = frozenset(refusal.names) if refusal else frozenset()
     leaving = bool(desired.unconfirmed) or _any_leaving(desired, observed, known, refusal, now)
-    unwanted = {name: _unwanted(name, desired, node) for name in desired.manifests}
+    shared = (
+        *(observed.complete, observed.writable, observed.boot_id, leaving, "default" in desired.manifests),
+        *(refusal, node, passes_since),
+    )
+    given = (
+        *(desired.manifests, history, observed.instances, observed.holders, observed.reports),
+        *(observed.applied, pauses, restarts, fingerprints),
+    )
+    names = desired.manifests.keys() | running
+    closely = touched(before.given, given) if before and before.shared == shared else names
     rested = before.rests if before else {}
-    shared = (observed.complete, observed.writable, observed.boot_id, leaving, "default" in desired.manifests)
     steps: list[Step] = []
     rests: dict[str, Rest] = {}
-    for name in sorted(desired.manifests.keys() | running):
+    for name in sorted(names):
+        rest = rested.get(name)
+        if (
+            rest and name not in closely and now < rest.until and rest.step.kind != "Sink"
+        ):  # which others decide too
+            steps.append(rest.step)
+            rests[name] = rest
+            continue
         pause = pause_in_force(pauses.get(name), wall)
         own: dict[str, Any] = {
             "manifest": _planned(name, known, observed, pause),
-            "unwanted": unwanted.get(name, ("Removed", "its manifest is gone")),
+            "unwanted": _unwanted(name, desired, node),
             "history": history.get(name, NO_HISTORY),
             "pause": pause,
             "replaced": restarts.get(name, ()),
@@ -82,28 +98,36 @@ def plan(
             "owed": owed(name, observed) if name in known and known[name].kind == "Sink" else None,
             "elsewhere": node.senders_elsewhere and name in known and known[name].kind == "Sink",
             "fingerprint": fingerprints.get(name, ""),
-            "passes_since": passes_since,
         }
-        facts = (shared, *own.values(), *_seen(name, observed))
-        rest = rested.get(name)
+        facts = (shared, *own.values(), *_seen(name, observed, own["manifest"]))
         if rest is None or now >= rest.until or rest.facts != facts:
             case = Case(
-                name=name, desired=desired, observed=observed, leaving=leaving, now=now, wall=wall, **own
+                name=name,
+                desired=desired,
+                observed=observed,
+                leaving=leaving,
+                now=now,
+                wall=wall,
+                passes_since=passes_since,
+                **own,
             )
             step = decide(case)
             rest = Rest(step, facts, changes_at(case))
         steps.append(rest.step)
         if rest.step.action is Action.NONE and pause is None:  # how long a pause lasts is the wall clock's
             rests[name] = rest
-    return Plan(tuple(steps), refusal, rests)
+    return Plan(tuple(steps), refusal, rests, given, shared)
 
 
-def _seen(name: str, observed: Observed) -> tuple[object, ...]:
-    """All that was observed of one name."""
+def _seen(name: str, observed: Observed, manifest: Manifest | None) -> tuple[object, ...]:
+    """All that was observed of one name, but what it counts; how late its report may be is in :attr:`Rest.until`."""
+    instances, report = observed.instances.get(name, ()), observed.reports.get(name)
+    limited = manifest is not None and manifest.resources.memory_bytes is not None
     return (
-        observed.instances.get(name, ()),
+        instances,
+        [i.memory_bytes for i in instances] if limited else None,
+        report and (report.instance, report.boot_id, report.cycled),
         observed.holders.get(name),
-        observed.reports.get(name),
         observed.applied.get(name),
     )
 
@@ -118,13 +142,15 @@ def _planned(
 
 
 def _unwanted(name: str, desired: Desired, node: Node) -> tuple[str, str] | None:
-    manifest = desired.manifests[name]
+    manifest = desired.manifests.get(name)
+    if manifest is None:
+        return "Removed", "its manifest is gone"
     if not manifest.running:
         return "Stopped", "its manifest says state: stopped"
     if not selects(manifest, node):
         return "NotSelected", f"its nodeSelector does not match node {node.name}"
     if name == LOCAL_SINK and not any(
-        LOCAL_SINK in desired.sinks_of(m) for m in desired.manifests.values() if selects(m, node)
+        LOCAL_SINK in desired.sinks_of(m) and selects(m, node) for m in desired.manifests.values()
     ):
         return "Unneeded", "no collector writes to it"
     return None

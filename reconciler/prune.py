@@ -35,9 +35,9 @@ def guard(
     `running` are the names that are alive or due to be restarted, `known` their manifests, of removed ones the
     last.
     """
-    selected = {name for name, m in desired.manifests.items() if selects(m, node)}
-    explicit = {name for name, m in desired.manifests.items() if not m.running}
-    leaving = {name for name in running - selected - explicit if not _asked(name, observed)}
+    leaving = {
+        name for name in running if _is_left(desired.manifests.get(name), node) and not _asked(name, observed)
+    }
     if desired.unread is not None:
         message = f"cannot read the manifests ({desired.unread}); nothing is stopped"
         return _refusal("ManifestsUnread", message, leaving)
@@ -45,6 +45,7 @@ def guard(
     stops, ran = leaving - sinks, running - sinks
     if force or not stops:
         return None
+    selected = {name for name, m in desired.manifests.items() if selects(m, node)}
     recent = {
         name
         for name, past in history.items()
@@ -62,6 +63,11 @@ def guard(
     protected = {n for n in stops if n in known and known[n].annotations.get(ANNOTATION) == "disabled"}
     message = f"annotation {ANNOTATION}: disabled protects it; `daq apply --force` stops it"
     return _refusal("Protected", message, protected)
+
+
+def _is_left(manifest: Manifest | None, node: Node) -> bool:
+    """Whether nobody wished it: neither that it runs here, nor that it is stopped."""
+    return manifest is None or (manifest.running and not selects(manifest, node))
 
 
 def _asked(name: str, observed: Observed) -> bool:

@@ -22,6 +22,7 @@ from reconciler.model import Desired, History, Plan
 REFRESH_S = 10.0
 
 COUNTERS = frozenset({"cpu_percent", "memory_mb", "uptime_s", "points", "points_per_second", "buffer"})
+UNCOUNTED = dict.fromkeys(COUNTERS)
 DEVICE_COUNTERS = frozenset({"last_read_at", "reads", "errors", "late_cycles", "lost_values", "cycle_ms"})
 
 logger = logging.getLogger("daq.publish")
@@ -88,10 +89,7 @@ class Publisher:
         """
         processes = document["processes"]
         before, known = {s["name"]: s for s in self.snapshot.processes}, self.snapshot.lasting
-        lasting = {
-            s["name"]: known[s["name"]] if _holds_the_same(before.get(s["name"]), s) else _lasting(s)
-            for s in processes
-        }
+        lasting = {s["name"]: _lasting(s, before.get(s["name"]), known.get(s["name"])) for s in processes}
         self.snapshot = Snapshot(self.snapshot.number + 1, document, lasting, plan, desired, histories)
         for wake in self.listeners:
             wake()
@@ -150,13 +148,10 @@ def last_published(state: StateDir) -> Mapping[str, Any]:
         return {}
 
 
-def _holds_the_same(before: Status | None, after: Status) -> bool:
-    """Whether all values but counters are the very same objects: then nobody need look at them."""
-    return before is not None and all(v is before[k] or k in COUNTERS for k, v in after.items())
-
-
-def _lasting(status: Status) -> dict[str, Any]:
-    """The part of a status object that is no counter."""
+def _lasting(status: Status, before: Status | None, known: object) -> object:
+    """The part of a status object that is no counter; `known`, of the one before, where that says the same."""
+    if status is before or (before is not None and {**status, **UNCOUNTED} == {**before, **UNCOUNTED}):
+        return known
     kept = {k: v for k, v in status.items() if k not in COUNTERS}
     kept["devices"] = [{k: v for k, v in d.items() if k not in DEVICE_COUNTERS} for d in status["devices"]]
-    return kept
+    return known if kept == known else kept

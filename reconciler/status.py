@@ -7,6 +7,7 @@ points as the senders that go on count them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
@@ -118,14 +119,12 @@ def summary(
     live = [r for r in reports if observed.instances.get(r.name)]
     running = [s for s in collectors if s["pid"] is not None]
 
-    def count(*words: str) -> int:
-        return sum(s["status"] in words for s in collectors)
-
+    words = Counter(s["status"] for s in collectors)
     return {
         "total_processes": len(collectors),
-        "running_processes": count("running"),
-        "stopped_processes": count("stopped"),
-        "error_processes": count("error", "crashed"),
+        "running_processes": words["running"],
+        "stopped_processes": words["stopped"],
+        "error_processes": words["error"] + words["crashed"],
         "degraded_processes": sum(s["health"] == "degraded" for s in collectors),
         "disconnected_devices": sum(not d["connected"] for s in running for d in s["devices"]),
         "stale_tags": sum(r.stale_tags for r in live),

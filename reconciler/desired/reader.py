@@ -101,7 +101,8 @@ class DirectoryReader:
     ) -> tuple[float | None, bool]:
         """When this file wants another look, and whether it was read anew."""
         file = self._files.get(path)
-        seen = (signature, tuple(_signatures(file.parsed.depends if file and file.parsed else {})))
+        depends = file.parsed.depends if file and file.parsed else None
+        seen = (signature, tuple(_signatures(depends)) if depends else ())
         if file is None:
             file = self._files[path] = _File(
                 seen, _quiet_since(signature, now, math.inf if first else UNTERMINATED_S)

@@ -108,7 +108,10 @@ class DirectoryTree:
                     listing.refused[path] = f"cannot read it: {error.strerror}"
 
     def _enter(self, real: str, entry: os.DirEntry[str], path: str, listing: Listing) -> None:
-        if entry.is_dir(follow_symlinks=False):
+        if entry.is_file(follow_symlinks=False):  # what nearly all are, told by the directory itself
+            if entry.name.endswith(MANIFESTS):
+                listing.files[path] = signature_of(entry.stat(follow_symlinks=False))
+        elif entry.is_dir(follow_symlinks=False):
             self._list(real, entry.path, path + "/", listing)
         elif entry.is_symlink() and entry.is_dir():
             listing.refused[path] = "cannot follow a symlink to a directory; put the directory itself here"

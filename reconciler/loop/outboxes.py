@@ -54,7 +54,11 @@ class Outboxes:
                 yield from self._tend_one(name, gone=gone)
 
     def _names(self) -> list[str]:
-        return sorted(path.stem for path in (self._state.root / "outbox").glob("[!.]*.db"))
+        try:
+            files = os.listdir(self._state.root / "outbox")  # noqa: PTH208  (hundreds of them)
+        except FileNotFoundError:
+            return []
+        return sorted(file.removesuffix(".db") for file in files if file.endswith(".db") and file[0] != ".")
 
     def _divide(self, desired: Desired) -> None:
         """Divide what those without a share leave."""

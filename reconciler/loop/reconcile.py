@@ -14,8 +14,7 @@ from typing import Any
 
 from collectors.contract import StateDir, monotonic
 from reconciler import __version__, restarts
-from reconciler.case import pause_in_force
-from reconciler.described import Described, describe
+from reconciler.described import Descriptions
 from reconciler.events import EventLog
 from reconciler.fieldtypes import Known, lock_types
 from reconciler.gitsource.remote import Remote
@@ -70,10 +69,7 @@ class Reconciler:
         self._look: Look | None = None
         self._desired = Desired({})
         self._before = last_published(state)
-        self._statuses: dict[str, Mapping[str, Any]] = {
-            s["name"]: s for s in self._before.get("processes", ())
-        }
-        self._described: dict[str, Described] = {}
+        self._told = Descriptions(node, {s["name"]: s for s in self._before.get("processes", ())})
         self._field_types = Known()
         self._news: list[News] = []
         self._turns_pending = self._pruned = self._force = False
@@ -123,7 +119,7 @@ class Reconciler:
         self._looked = now
         quick = quick and self._look is not None and not self._is_due(now)
         if quick:  # whoever is to report for the first time may have rung in vain
-            self.processes.reports([n for n, s in self._statuses.items() if s["status"] == "starting"])
+            self.processes.reports([n for n, s in self.statuses.items() if s["status"] == "starting"])
         else:
             self._desired = self.reader.read(now)
         if not quick and now - self._sampled >= SAMPLE_EVERY_S:
@@ -167,23 +163,11 @@ class Reconciler:
     def describe(self, look: Look) -> Mapping[str, Any]:
         """The document of status.json for a look."""
         wall = time.time()
-        self._described = {
-            step.name: describe(
-                step,
-                look.desired,
-                look.observed,
-                look.histories.get(step.name, History()),
-                node=self._node,
-                now=look.now,
-                wall=wall,
-                pause=pause_in_force(self.overrides.pauses.get(step.name), wall),
-                before=self._described.get(step.name),
-                previous=self._statuses.get(step.name),
-            )
-            for step in look.plan.steps
-        }
-        self._statuses = {name: described.status for name, described in self._described.items()}
-        statuses = list(self._statuses.values())
+        pauses = self.overrides.pauses
+        self._told.update(
+            look.plan, look.desired, look.observed, look.histories, now=look.now, wall=wall, pauses=pauses
+        )
+        statuses = list(self.statuses.values())
         converged = is_converged(look.plan.steps, statuses, look.desired)
         return status_document(
             statuses,
@@ -214,7 +198,7 @@ class Reconciler:
             histories[step.name] = self._performer.perform(step, look.desired, look.observed, past, look.now)
             self._news.append(of_step(step))
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
-        self._news += self._outboxes.tend(look, self._statuses)
+        self._news += self._outboxes.tend(look, self.statuses)
         self._publish(replace(look, histories=histories))
         if look.observed.complete:
             self._prune(look, acted=bool(steps))
@@ -257,7 +241,7 @@ class Reconciler:
             return None
         wishes = [*self._whole_looks()]
         if (
-            any(s["status"] in ("starting", "stopping") for s in self._statuses.values())
+            any(s["status"] in ("starting", "stopping") for s in self.statuses.values())
             or self._look.plan.acting
         ):
             wishes.append(self._look.now + (TURN_S if self._turns_pending else SOON_S))
@@ -295,7 +279,7 @@ class Reconciler:
     @property
     def statuses(self) -> Mapping[str, Mapping[str, Any]]:
         """The status objects of the last pass by name."""
-        return self._statuses
+        return self._told.statuses
 
     def instances(self, name: str) -> tuple[str, ...]:
         """Those of a name that were alive at the last look."""
@@ -325,7 +309,7 @@ class Reconciler:
         self, desired: Desired, observed: Observed, now: float, wall: float
     ) -> dict[str, History]:
         """What is remembered once the ends of this look are told."""
-        ready = {n for n, s in self._statuses.items() if s["last_error"] is None} if self._look else ()
+        ready = {n for n, s in self.statuses.items() if s["last_error"] is None} if self._look else ()
         jitters = {end.name: random.uniform(-1, 1) for end in observed.ended}
         histories = restarts.after_ends(
             self._records.histories, desired, observed, ready, now=now, wall=wall, jitters=jitters

@@ -87,12 +87,15 @@ class Rest:
 class Plan:
     """What a pass does, step by step in name order; printed by `diff`, performed by `apply` and `run`.
 
-    `rests` are by name, so that the next plan need not decide them again.
+    `rests` are by name, so that the next plan need not decide them again; `given` is what all of it was decided from,
+    by name, and `shared` for all.
     """
 
     steps: tuple[Step, ...]
     refusal: Refusal | None = None
     rests: Mapping[str, Rest] = field(default_factory=dict, compare=False, repr=False)
+    given: tuple[Mapping[str, object], ...] = field(default=(), compare=False, repr=False)
+    shared: tuple[object, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def acting(self) -> tuple[Step, ...]:

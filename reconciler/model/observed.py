@@ -34,7 +34,7 @@ class Instance:
 
     `leader` is None where the first process is dead and others of its session or environment live on. `members`
     holds every live process of it, the leader included. `started` is monotonic, `started_at` epoch seconds; `wrote` is
-    the monotonic time at which its log was last seen to grow.
+    the monotonic time at which its log was last seen to grow. What is measured of it makes no other instance.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Instance:
     wrote: float = 0.0
     command: tuple[str, ...] = ()
     stopping: Stopping | None = None
-    cpu_percent: float = 0.0
-    memory_bytes: int = 0
+    cpu_percent: float = field(default=0.0, compare=False)
+    memory_bytes: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,10 +213,11 @@ class Processes:
         """
         kept = {f"{name}.{digest}.json" for name, digest in keep}
         kept |= {f"{key.name}.{run.digest}.json" for key, run in self._following.runs.items()}
+        specs = self._state.root / "specs"
         try:
-            for path in (self._state.root / "specs").glob("[!.]*.json"):
-                if path.name not in kept:
-                    self._files.remove_spec(path)
+            for file in os.listdir(specs) if specs.exists() else ():  # noqa: PTH208  (hot path)
+                if file not in kept and file.endswith(".json") and not file.startswith("."):
+                    self._files.remove_spec(specs / file)
         except OSError as error:
             logger.warning("cannot remove specs that nothing refers to: %s", error)
         names = {name for name, _ in keep} | {key.name for key in self._following.runs}
@@ -290,7 +291,8 @@ class Processes:
         for key, run in sorted(self._following.runs.items()):
             if not quick:
                 run.heard(self._files.log_size(key.name))
-            instances[key.name] = (*instances.get(key.name, ()), run.instance())
+            found = run.instances()
+            instances[key.name] = (*instances[key.name], *found) if key.name in instances else found
             given[key.name, run.digest] = None  # what runs counts before what ran last
         return Observed(
             boot_id=self._following.boot.boot_id,
@@ -299,8 +301,6 @@ class Processes:
             holders=holders or {},
             ended=ended,
             reports=self._files.known_reports if quick else self._files.all_reports(),
-            applied={
-                n: found for n, digest in given if (found := self._files.applied(n, digest, quick=quick))
-            },
+            applied={n: it for n, digest in given if (it := self._files.applied(n, digest, quick=quick))},
             writable=is_writable(self._state.root),
         )

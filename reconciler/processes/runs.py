@@ -50,7 +50,7 @@ class Run:
     usage: Usage = Usage()
     _watched: int | None = None
     """pidfd of a member that is watched in place of a dead leader."""
-    _shown: tuple[tuple[object, ...], Instance] | None = None
+    _shown: tuple[tuple[object, ...], tuple[Instance]] | None = None
     """The instance beside what it was made of."""
 
     @property
@@ -87,8 +87,8 @@ class Run:
             os.close(self.fd)
             self.fd = None
 
-    def instance(self) -> Instance:
-        """The run as the planner sees it; the same object for as long as nothing about it changes."""
+    def instances(self) -> tuple[Instance]:
+        """The run as the planner sees it, alone; the same object for as long as nothing about it changes."""
         varying = self.members, self.wrote, self.command, self.stopping, self.usage
         if self._shown is None or self._shown[0] != varying:
             instance = Instance(
@@ -105,7 +105,7 @@ class Run:
                 cpu_percent=self.usage.cpu_percent,
                 memory_bytes=self.usage.memory_bytes,
             )
-            self._shown = varying, instance
+            self._shown = varying, (instance,)
         return self._shown[1]
 
     def _unwatch(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.diff import as_json, as_text, exit_code
@@ -302,36 +302,50 @@ looks = st.lists(
     st.tuples(
         st.sampled_from((0.0, 0.5, 1.0, 5.0, 10.0, 15.0, 29.0, 30.0, 31.0)),  # later than the look before
         st.sampled_from(("young", "cycled", "silent")),
-        st.sampled_from(("alive", "stopping", "gone")),
-        st.sampled_from((None, 3.0, 40.0)),  # paused for so long
-        st.sampled_from((None, 2.0, 20.0)),  # due to start so much later
+        st.sampled_from(("alive", "alive", "stopping", "gone")),
+        st.sampled_from((None, None, 3.0, 40.0)),  # paused for so long
+        st.sampled_from((None, None, 2.0, 20.0)),  # due to start so much later
+        st.sampled_from((0, 3 << 20)),  # bytes of memory
     ),
     min_size=2,
     max_size=8,
 )
 
 
-@given(st.sampled_from(("modbus", "exec")), limits, looks)
+@given(st.sampled_from(("modbus", "exec")), limits, st.sampled_from(({}, {"memory": "1MiB"})), looks)
+@example(
+    "modbus",
+    {},
+    {"memory": "1MiB"},
+    [(0.0, "cycled", "alive", None, None, 0), (0.5, "cycled", "alive", None, None, 3 << 20)],
+)
 def test_a_plan_that_takes_over_what_has_not_changed_is_the_plan_made_anew(
-    kind: str, health: dict[str, str], passes: list[tuple[float, str, str, float | None, float | None]]
+    kind: str,
+    health: dict[str, str],
+    resources: dict[str, str],
+    passes: list[tuple[float, str, str, float | None, float | None, int]],
 ) -> None:
-    document = {"type": kind, "health": health}
+    document = {"type": kind, "health": health, "resources": resources}
     press = manifest_of("Collector", "p.yaml", 1, {"name": "press"}, document, digest_of=PRESS.digest)
     want, before, now, reported = desired(press), None, NOW, NOW
-    for later, report_is, fate, pause_s, due_s in passes:
+    given_before = applied(press, want)
+    kept: dict[object, Any] = {}  # what says the same is the very same object, as between real looks
+    for later, report_is, fate, pause_s, due_s, memory in passes:
         now += later
         reported = reported if report_is == "silent" else now
-        running = replace(instance(press, started=NOW), wrote=NOW)
+        running = replace(instance(press, started=NOW), wrote=NOW, memory_bytes=memory)
         if fate == "stopping":
             running = replace(running, stopping=Stopping(NOW, NOW + 10, "DigestChanged"))
         told = report(running, cycled=report_is != "young", monotonic_s=reported)
+        told = kept.setdefault(("report", told.cycled, reported), told)
         table = Observed(
             BOOT,
-            instances={} if fate == "gone" else {"press": (running,)},
+            instances={} if fate == "gone" else {"press": kept.setdefault((fate, memory), (running,))},
             reports={"press": told},
-            applied={"press": applied(press, want)},
+            applied={"press": given_before},
         )
         past = History(BOOT, digest=press.digest, next_start=None if due_s is None else NOW + due_s)
+        past = kept.setdefault(("history", due_s), past)
         more: dict[str, Any] = {
             "pauses": {} if pause_s is None else {"press": Pause("me", "why", WALL + pause_s)},
             "wall": WALL + now - NOW,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from collectors.contract import BufferReport, DeviceReport, Trouble
-from reconciler.described import Described, describe
+from reconciler.described import Descriptions
 from reconciler.model import Desired, History, Holder, ManifestError, Observed, Points, Report, Termination
 from reconciler.plan import plan
 from reconciler.status import is_converged, process_status, summary, terminations
@@ -20,8 +20,8 @@ from tests.reconciler.given import BOOT, LONG_AGO, NODE, NOW, WALL, desired, ins
 SCHEMA = Draft202012Validator(json.loads(Path("schemas/status.schema.json").read_text()))
 PRESS = manifest("press", interval="1s", sinks=["plant"])
 ONE = instance(PRESS)
-SINK = manifest("plant", kind="Sink", type="influxdb")
-SENDER = instance(SINK)
+PLANT = manifest("plant", kind="Sink", type="influxdb")
+SENDER = instance(PLANT)
 
 
 def shown(
@@ -62,7 +62,7 @@ def test_a_sender_out_of_sight_that_holds_its_lock_runs() -> None:
         known = {r.name: r for r in reports}
         seen = Observed(BOOT, instances={"press": (ONE,)}, reports=known, **more)
         node = replace(NODE, senders_elsewhere=True)
-        want = desired(PRESS, SINK)
+        want = desired(PRESS, PLANT)
         steps = plan(want, seen, {}, NOW, wall=WALL, node=node, passes_since=LONG_AGO).steps
         step = next(s for s in steps if s.name == "press")
         status = process_status(step, want, seen, History(BOOT), node=node, now=NOW, wall=WALL)
@@ -155,7 +155,8 @@ def test_a_first_cycle_is_awaited_before_ready() -> None:
             st.booleans(),
             st.booleans(),
             st.booleans(),
-            st.floats(0, 100),
+            st.sampled_from((0.0, 1.0, 100.0)),
+            st.integers(0, 1),
             st.integers(0, 1),
             st.integers(0, 1),
         ),
@@ -163,14 +164,16 @@ def test_a_first_cycle_is_awaited_before_ready() -> None:
         max_size=8,
     )
 )
-def test_what_is_described_after_another_pass_is_what_would_be_described_anew(
-    passes: list[tuple[bool, bool, bool, float, int, int]],
+def test_what_is_described_after_other_passes_is_what_would_be_described_anew(
+    passes: list[tuple[bool, bool, bool, float, int, int, int]],
 ) -> None:
-    want = desired(PRESS)
-    told: Described | None = None
+    want = desired(PRESS, PLANT)
+    told, before = Descriptions(NODE, {}), None
+    kept: dict[object, Any] = {}  # what says the same is the very same object, as between real looks
     now = NOW
-    for alive, sending, connected, later, reads, used in passes:
+    for alive, sending, connected, later, reads, used, delivered in passes:
         now += later
+        wall = WALL + now - NOW
         devices = (DeviceReport("a", "h:502/1", connected=connected, reads=reads),)
         press = replace(ONE, cpu_percent=float(used), memory_bytes=used)
         told_of = report(
@@ -180,22 +183,30 @@ def test_what_is_described_after_another_pass_is_what_would_be_described_anew(
             points_per_second=float(used),
             buffer=BufferReport(reads, 10, 700.0 * used),
         )
+        sent = report(SENDER, monotonic_s=NOW + 1, points={"press": Points(delivered, delivered=delivered)})
+        lives = {"press": kept.setdefault(("press", used), (press,))} if alive else {}
+        sends = {"plant": kept.setdefault("plant", (SENDER,))} if sending else {}
         seen = Observed(
             BOOT,
-            instances={**({"press": (press,)} if alive else {}), **({"plant": (SENDER,)} if sending else {})},
+            instances={**lives, **sends},
             reports={
-                "press": told_of,
-                "plant": report(SENDER, points={"press": Points(used, delivered=used)}),
+                "press": kept.setdefault((connected, reads, used), told_of),
+                "plant": kept.setdefault(("sent", delivered), sent),
             },
         )
-        (step,) = [
-            s
-            for s in plan(want, seen, {}, now, wall=WALL, node=NODE, passes_since=LONG_AGO).steps
-            if s.name == "press"
-        ]
-        previous = told.status if told else None
-        anew = process_status(
-            step, want, seen, History(BOOT), node=NODE, now=now, wall=WALL, previous=previous
-        )
-        told = describe(step, want, seen, History(BOOT), node=NODE, now=now, wall=WALL, before=told)
-        assert told.status == anew
+        before = plan(want, seen, {}, now, wall=wall, node=NODE, passes_since=LONG_AGO, before=before)
+        anew = {
+            step.name: process_status(
+                step,
+                want,
+                seen,
+                History(),
+                node=NODE,
+                now=now,
+                wall=wall,
+                previous=told.statuses.get(step.name),
+            )
+            for step in before.steps
+        }
+        told.update(before, want, seen, {}, now=now, wall=wall, pauses={})
+        assert told.statuses == anew
