@@ -26,6 +26,7 @@ def run(
     from reconciler.processes import StateDirError
 
     log_to_stderr(options.log_format, time.localtime)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     try:
         code = asyncio.run(
             run_loop(

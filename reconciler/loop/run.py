@@ -21,7 +21,7 @@ from reconciler.loop.notify import ServiceManager
 from reconciler.loop.orders import carry_out, restarted
 from reconciler.loop.outcome import headline
 from reconciler.loop.reconcile import Reconciler
-from reconciler.loop.watch import Watch
+from reconciler.loop.watch import watch
 from reconciler.model import Node
 from reconciler.news import News, loop_started
 from reconciler.server.address import Address
@@ -80,7 +80,7 @@ class Loop:
             events.add_signal_handler(sig, self._end, EXIT_ASKED, stop_on_exit)
         events.add_signal_handler(signal.SIGHUP, self._hang_up)
         events.add_reader(reconciler.processes.fileno(), self._wake.set)
-        edits = Watch(reconciler.reader.watched, self._look_whole)
+        edits = events.create_task(watch(reconciler.reader.watched, self._look_whole))
         doorbell = Doorbell(reconciler.state, self._read_reports)
         control = await listen(reconciler.state, self._answer)
         if self._server:
@@ -88,17 +88,17 @@ class Loop:
         before = reconciler.events.newest("LoopStarted", "LoopEnded")
         reconciler.tell(loop_started(__version__, os.getpid(), before))
         try:
-            await self._pass_until_the_end(edits)
+            await self._pass_until_the_end()
         finally:
             control.close()
             doorbell.close()
-            edits.close()
+            edits.cancel()
             events.remove_reader(reconciler.processes.fileno())
         self._take_leave()
         assert self._exit_code is not None
         return self._exit_code
 
-    async def _pass_until_the_end(self, edits: Watch) -> None:
+    async def _pass_until_the_end(self) -> None:
         reconciler = self._reconciler
         greeted = False
         while self._exit_code is None or (self._stopping_all and reconciler.running):
@@ -112,7 +112,6 @@ class Loop:
                     whole, self._whole = self._whole or began >= self._whole_at, False
                     if whole:
                         self._whole_at = began + LOOK_EVERY_S
-                        edits.renew()
                     reconciler.pass_once(quick=not whole)
             except OSError as error:  # no descriptors, no disk …: collectors run on, and so does the loop
                 logger.error("cannot finish this pass, trying again: %s", error)
