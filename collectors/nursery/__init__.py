@@ -4,9 +4,10 @@
 costs milliseconds and the pages it writes to itself.
 
 **One birth.** The reconciler sends a :class:`~collectors.nursery.wire.Birth` over ``<state-dir>/nursery.sock`` with
-two descriptors, the child's lock and log, and closes its own of the lock. ``parent`` forks; ``child`` takes off
-everything of the parent, ``nameplate`` gives it the arguments and environment that others read in /proc, and then
-it is what ``python -m collectors <spec file>`` is. When it carries its name, the parent answers with a pidfd of it.
+two descriptors, the child's lock and log, and closes its own of the lock. ``parent`` gives both to the ``spare``, which
+was forked before; it is a ``child`` that took off everything of the parent, takes from ``nameplate`` the arguments and
+environment that others read in /proc, and then is what ``python -m collectors <spec file>`` is. When it carries its
+name, the parent answers with a pidfd of it and forks the next spare.
 The answer is a hint: the reconciler finds the child by the same marks as one that was spawned.
 
 **Sharing.** What a child writes to it copies, a page at a time. So the nursery first has a collector of each protocol

@@ -1,4 +1,4 @@
-"""A forked child before it is a collector: everything of the nursery comes off."""
+"""A forked child before it is a collector: everything of the nursery comes off, then it waits to be somebody."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -16,31 +17,31 @@ from typing import NoReturn
 
 from collectors import __main__ as collector
 from collectors.contract import ENV_STATE_DIR
+from collectors.nursery import wire
 from collectors.nursery.nameplate import Nameplate
-from collectors.nursery.wire import Birth
 
 OOM_SCORE = "/proc/self/oom_score_adj"
 IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """As Python has them at its start."""
 
 
-def live(birth: Birth, lock: int, log: int, plate: Nameplate) -> NoReturn:
-    """Be the collector of `birth` to its end. Called with all signals blocked, right after the fork.
+def live(connection: socket.socket, plate: Nameplate) -> NoReturn:
+    """Be the collector of the birth that comes over `connection`, to its end; without one, end with the nursery.
 
-    Descriptors but the standard ones and `lock` are closed when the child carries its name, which tells the parent.
+    Called with all signals blocked, right after the fork. Tells by a byte that the child carries its name.
     """
     code = 1
     try:
         os.setsid()
-        _take_streams(log)
-        _take_name(birth, plate)
-        _take_priority(birth)
-        os.umask(birth.umask)
-        os.chdir(birth.directory)
-        _close_all_but(lock)
+        _close_all_but(connection.fileno())
         random.seed()
         gc.enable()
         _take_signals()
+        if (request := wire.receive(connection)) is None:
+            os._exit(0)
+        _be_born(wire.Birth(**request[0]), *request[1], plate)
+        connection.send(b"n")
+        connection.close()
         code = collector.main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
@@ -54,13 +55,24 @@ def live(birth: Birth, lock: int, log: int, plate: Nameplate) -> NoReturn:
         os._exit(code)  # taking the interpreter down would copy every page it shares with the nursery
 
 
+def _be_born(birth: wire.Birth, lock: int, log: int, plate: Nameplate) -> None:
+    os.set_inheritable(lock, True)
+    _take_streams(log)
+    _take_priority(birth)
+    os.umask(birth.umask)
+    os.chdir(birth.directory)
+    _take_name(birth, plate)
+
+
 def _take_streams(log: int) -> None:
     empty = os.open(os.devnull, os.O_RDONLY)
     for fd, number in ((empty, 0), (log, 1), (log, 2)):
         os.dup2(fd, number, inheritable=True)
+    os.close(empty)
+    os.close(log)
 
 
-def _take_name(birth: Birth, plate: Nameplate) -> None:
+def _take_name(birth: wire.Birth, plate: Nameplate) -> None:
     os.environ.clear()
     os.environ.update(birth.environ)
     time.tzset()
@@ -69,7 +81,7 @@ def _take_name(birth: Birth, plate: Nameplate) -> None:
     plate.show(birth.arguments, {ENV_STATE_DIR: birth.environ[ENV_STATE_DIR], **birth.environ})
 
 
-def _take_priority(birth: Birth) -> None:
+def _take_priority(birth: wire.Birth) -> None:
     """The reconciler's, not the nursery's, which may be another one's child. Lowering either may be refused."""
     if os.getpriority(os.PRIO_PROCESS, 0) != birth.nice:
         with contextlib.suppress(PermissionError):
@@ -82,10 +94,9 @@ def _take_priority(birth: Birth) -> None:
             Path(OOM_SCORE).write_text(str(birth.oom_score_adj))
 
 
-def _close_all_but(lock: int) -> None:
-    os.set_inheritable(lock, True)
+def _close_all_but(connection: int) -> None:
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(name) > 2 and int(name) != lock:
+        if int(name) > 2 and int(name) != connection:
             with contextlib.suppress(OSError):  # the one by which the directory was read
                 os.close(int(name))
 

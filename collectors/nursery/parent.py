@@ -23,7 +23,7 @@ from collectors.contract import (
     to_json,
     write_json,
 )
-from collectors.nursery import child, wire
+from collectors.nursery import spare, wire
 from collectors.nursery.nameplate import Nameplate
 
 IDLE_S = 60.0
@@ -56,6 +56,7 @@ class Parent:
         self._boot_id = boot_id()
         self._children: dict[int, Child] = {}
         self._company: set[int] = set()
+        self._spare: spare.Spare | None = None
         self._reconcilers: dict[int, socket.socket] = {}
         self._idle_since = monotonic()
         self._woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -97,6 +98,7 @@ class Parent:
             os.close(myself)
         self._reconcilers[connection.fileno()] = connection
         self._poll.register(connection, select.POLLIN)
+        self._have_spare()
 
     def _answer(self, connection: socket.socket) -> None:
         try:
@@ -111,12 +113,14 @@ class Parent:
         connection.close()
 
     def _bear(self, connection: socket.socket, request: Mapping[str, Any], descriptors: list[int]) -> None:
-        """Fork and answer. The lock is not kept a moment longer than the fork takes. Raises OSError, ValueError."""
+        """Have the spare be it, and answer; the next one is forked while the reconciler goes on. The lock is not kept a
+        moment longer than that takes. Raises OSError, ValueError.
+        """
         try:
-            birth, (lock, output) = wire.Birth(**request), descriptors
+            birth = wire.Birth(**request)
             if not self._plate.fits(birth.arguments, birth.environ):
                 raise ValueError("arguments or environment are too long")
-            pid = self._fork(birth, lock, output)
+            pid = self._give_name(birth, descriptors)
         except (OSError, ValueError, TypeError) as error:
             wire.send(connection, {"error": str(error)})
             return
@@ -129,21 +133,24 @@ class Parent:
             wire.send(connection, {"pid": str(pid)}, [fd])
         finally:
             os.close(fd)
+        self._have_spare()
 
-    def _fork(self, birth: wire.Birth, lock: int, output: int) -> int:
-        """The child's pid, once it carries its name or is dead. Raises OSError."""
-        named, naming = os.pipe2(os.O_CLOEXEC)
-        before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    def _give_name(self, birth: wire.Birth, descriptors: list[int]) -> int:
+        """The child's pid. A spare that waited may have died meanwhile, which is no reason to give up. Raises OSError."""
+        waiting, self._spare = self._spare, None
+        if waiting and waiting.become(birth, descriptors):
+            return waiting.pid
+        fresh = spare.fork(self._plate)
+        if not fresh.become(birth, descriptors):
+            raise OSError("the child died before it had a name")
+        return fresh.pid
+
+    def _have_spare(self) -> None:
+        """Without one, the next birth forks."""
         try:
-            pid = os.fork()
-            if pid == 0:
-                child.live(birth, lock, output, self._plate)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(naming)
-        os.read(named, 1)  # its end
-        os.close(named)
-        return pid
+            self._spare = self._spare or spare.fork(self._plate)
+        except OSError as error:
+            log.warning("cannot fork a child before it is asked for: %s", error)
 
     def _reap(self) -> None:
         """Tell of the dead and let them go; one that leads a session in which others live is kept till they end."""
