@@ -39,7 +39,8 @@ def live(connection: socket.socket, plate: Nameplate) -> NoReturn:
         _take_signals()
         if (request := wire.receive(connection)) is None:
             os._exit(0)
-        _be_born(wire.Birth(**request[0]), *request[1], plate)
+        birth, (lock, log) = request
+        _be_born(wire.Birth(**birth), lock, log, plate)
         connection.send(b"n")
         connection.close()
         code = collector.main()

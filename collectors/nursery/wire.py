@@ -13,10 +13,10 @@ import os
 import socket
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 NURSERY = "collectors.nursery"
 """``python -m`` this, with the state directory as argument and the listening socket as standard input."""
@@ -28,6 +28,7 @@ ENVIRON_ROOM, ARGUMENT_ROOM = 16 * 1024, 8 * 1024
 """Bytes that the nursery is started with for its children to write into, see nameplate."""
 
 _PACKAGE = Path(__file__).parents[1]
+_DRIVERS = sysconfig.get_path("purelib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +69,41 @@ def key() -> str:
 
     Raises OSError, where a file goes while it is read.
     """
-    seen = [sys.version, os.environ.get("LANG", "")]
-    seen += sorted(entry.name for entry in os.scandir(sysconfig.get_path("purelib")))
-    for directory, _, files in os.walk(_PACKAGE):
-        for name in files:
-            if name.endswith(".py"):
-                path = f"{directory}/{name}"
-                status = os.stat(path)  # noqa: PTH116  (at every start)
-                seen.append(f"{path} {_digest(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)}")
+    return _key(os.environ.get("LANG", ""), _stamp(_DRIVERS, os.stat(_DRIVERS)), *_stamps(str(_PACKAGE)))  # noqa: PTH116
+
+
+class _Stamp(NamedTuple):
+    """Another one when a file has changed, also one whose time was set back (ctime cannot be), or what a directory
+    holds.
+    """
+
+    path: str
+    modified_ns: int
+    changed_ns: int
+    size: int
+
+
+def _stamp(path: str, status: os.stat_result) -> _Stamp:
+    return _Stamp(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+def _stamps(directory: str) -> Iterator[_Stamp]:
+    """Of every file of ours. It is looked at for every start, so no Path objects."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                yield _stamp(entry.path, entry.stat())
+            elif entry.is_dir():
+                yield from _stamps(entry.path)
+
+
+@functools.lru_cache(maxsize=1)
+def _key(language: str, drivers: _Stamp, *files: _Stamp) -> str:
+    seen = [sys.version, language, *os.listdir(drivers.path)]  # noqa: PTH208
+    seen += [f"{file.path} {_digest(file)}" for file in files]
     return hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()[:16]
 
 
 @functools.cache
-def _digest(path: str, *_unchanged: int) -> str:
-    """Of the contents; read again when a time or the size has changed, also one that was set back (ctime cannot be)."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _digest(file: _Stamp) -> str:
+    return hashlib.sha256(Path(file.path).read_bytes()).hexdigest()

@@ -103,7 +103,7 @@ class Processes:
         self.drain()
         self._ends.accounted.update(known)
         try:
-            groups = self._following.look()
+            groups = self._following.look(quick=quick)
             holders = self._following.holders(groups)
             gone = self._following.update(groups)
         except OSError as error:
@@ -158,7 +158,9 @@ class Processes:
         except OSError as error:
             self._intents.drop(name)
             raise StartError("StartFailed", f"cannot start {name}: {error}") from error
-        if born is not None:
+        if born is None:  # a child that waited for its name may have it, or get it yet
+            self._following.forget_strangers()
+        else:
             self._following.begin(Key(name, instance), born, tuple(command.arguments))
 
     @contextmanager

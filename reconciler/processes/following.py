@@ -35,6 +35,7 @@ class Following:
         self.boot = Boot(boot_id(), proctable.pid_namespace())
         self.runs: dict[Key, Run] = {}
         self.wakes = select.epoll()
+        self._strangers: dict[int, int] = {}
 
     def close(self) -> None:
         """Let go of all processes; they live on."""
@@ -55,18 +56,26 @@ class Following:
             run.follow(found, self.wakes)
         return [self.runs.pop(key) for key in self.runs.keys() - groups.keys()]
 
-    def look(self) -> dict[Key, Group]:
+    def look(self, *, quick: bool = False) -> dict[Key, Group]:
         """All live starts. Before one counts as gone a second look, at what was born since, confirms it: a process
-        may fork behind the first.
+        may fork behind the first. A `quick` look does not read again who was a stranger at the last other one, so one
+        that took a name by execve(2) since is found by the next.
 
         Raises OSError.
         """
         leaders = self._living_leaders()
-        table = proctable.look(self._state, leaders)
+        strangers = self._strangers if quick else {}
+        table = proctable.look(self._state, leaders, strangers)
         groups = self._groups(table)
         if self.runs.keys() - groups.keys():
-            groups = self._groups(proctable.look(self._state, leaders, table)) | groups
+            groups = self._groups(proctable.look(self._state, leaders, strangers, table)) | groups
+        found = table.strangers({session for run in self.runs.values() for session in run.sessions})
+        self._strangers = {pid: found[pid] for pid in found.keys() & strangers.keys()} if quick else found
         return groups
+
+    def forget_strangers(self) -> None:
+        """One of them may be ours by now."""
+        self._strangers = {}
 
     def _living_leaders(self) -> dict[int, Leader]:
         """By pid, those that lead a session of their own and whose pidfd says that they live."""

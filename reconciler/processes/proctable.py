@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from collectors.contract import ENV_DIGEST, ENV_INSTANCE, ENV_NAME, ENV_STATE_DIR, StateDir
 from collectors.nursery.wire import NURSERY
@@ -75,15 +76,30 @@ class Table:
     problem: str | None = None
     leaders: Mapping[int, Leader] = field(default_factory=dict)
 
+    def strangers(self, sessions: Collection[int]) -> dict[int, int]:
+        """Those who claim nothing and are in none of `sessions`: their own sessions by pid."""
+        return {
+            pid: session
+            for session, members in self.sessions.items()
+            if session not in sessions
+            for pid in members
+            if pid not in self.claims
+        }
+
 
 def pids() -> Iterator[int]:
     """Every process visible from here, lowest first."""
     return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208  (hot path)
 
 
-def look(state: StateDir, leaders: Mapping[int, Leader], before: Table | None = None) -> Table:
-    """One pass, about 20 µs a process that is none of `leaders`; with `before` only over those that it has not seen,
-    which are added to it.
+def look(
+    state: StateDir,
+    leaders: Mapping[int, Leader],
+    strangers: Mapping[int, int] = MappingProxyType({}),
+    before: Table | None = None,
+) -> Table:
+    """One pass, about 20 µs a process that is neither of `leaders` nor of `strangers` (their sessions by pid); with
+    `before` only over those that it has not seen, which are added to it.
     """
     table = before or Table(leaders=leaders)
     seen = {pid for members in table.sessions.values() for pid in members}
@@ -91,19 +107,18 @@ def look(state: StateDir, leaders: Mapping[int, Leader], before: Table | None = 
     for pid in pids():
         if pid in seen:
             continue
+        claim = None
         if known := leaders.get(pid):
-            table.sessions.setdefault(pid, []).append(pid)
-            table.claims[pid] = known.claim
-            continue
-        try:
-            session = os.getsid(pid)
-            if not session and _is_kernel_thread(pid):  # or of a session outside our PID namespace
+            session, claim = pid, known.claim
+        elif (session := strangers.get(pid, -1)) < 0:
+            try:
+                session = os.getsid(pid)
+                if session or not _is_kernel_thread(pid):  # or of a session outside our PID namespace
+                    claim = marks.claim(pid)
+            except ProcessLookupError:
                 continue
-            claim = marks.claim(pid)
-        except ProcessLookupError:
-            continue
-        except OSError as error:
-            return replace(table, problem=f"cannot read /proc/{pid}: {error}")
+            except OSError as error:
+                return replace(table, problem=f"cannot read /proc/{pid}: {error}")
         table.sessions.setdefault(session, []).append(pid)
         if claim:
             table.claims[pid] = claim
