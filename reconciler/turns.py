@@ -23,15 +23,18 @@ STOPPING_S = 1.0
 
 
 class AtOnce(NamedTuple):
-    """How many starts of each kind may be under way; 0 where what is new has to wait."""
+    """How many starts of each kind may be under way; 0 where what is new has to wait. With `down` of a kind under way
+    nothing more that runs is stopped for its restart.
+    """
 
     builtin: int
     exec: int
+    down: int
 
 
 def at_once(warmth: Literal["cold", "warming", "warm"], cores: int) -> AtOnce:
     """As the nursery is warm: a fork takes milliseconds, and its collector some 20 ms to its first reading."""
-    builtin = {"cold": 2, "warming": 0, "warm": 16}
+    builtin = {"cold": 2, "warming": 0, "warm": 128}
     return AtOnce(builtin[warmth] * cores, exec=2 * cores)
 
 
@@ -46,13 +49,16 @@ def in_turn(
         if _under_way(i, observed, now)
     )
     chosen: set[str] = set()
-    for kind, bound in bounds._asdict().items():
+    for kind, bound in (("builtin", bounds.builtin), ("exec", bounds.exec)):
         bounded = [s for s in plan.acting if _bounded(s) and _kind(s, observed) == kind]
         queue = sorted(bounded, key=lambda s: _rank(s, history.get(s.name, History())))
         room = max(0, bound - under_way[kind])
         if queue and not room and _crashed(queue[0], history):
             room = 1
-        chosen.update(s.name for s in queue[:room])
+        starts = [s for s in queue if s.action is Action.START][:room]
+        to_stop = max(0, min(bound, bounds.down) - under_way[kind] - len(starts))
+        chosen.update(s.name for s in starts)
+        chosen.update(s.name for s in [s for s in queue if s.action is Action.STOP][:to_stop])
     return tuple(s for s in plan.acting if not _bounded(s) or s.name in chosen)
 
 

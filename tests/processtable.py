@@ -40,15 +40,32 @@ def processes(state: Path) -> list[Seen]:
 
 def nurseries(state: Path) -> list[int]:
     """Those that fork for a state directory, found by their arguments."""
-    marker = f"\0collectors.nursery\0{state}\0".encode()
+    found = _whose_arguments_end(f"\0collectors.nursery\0{state}")
+    return [pid for pid in found if _parent(pid) not in found]  # one just forked says what its parent says
+
+
+def spares(state: Path) -> list[int]:
+    """Their children that have no name yet."""
+    return _whose_arguments_end(f"\0collectors.nursery\0{state}\0spare")
+
+
+def _whose_arguments_end(end: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and marker in (entry / "cmdline").read_bytes():
+            if not entry.name.isdigit():
+                continue
+            if (entry / "cmdline").read_bytes().rstrip(b"\0 ").endswith(end.encode()):
                 found.append(int(entry.name))
         except OSError:
             continue
     return found
+
+
+def _parent(pid: int) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def end_nurseries(state: Path) -> None:

@@ -28,11 +28,12 @@ IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 def live(connection: socket.socket, plate: Nameplate) -> NoReturn:
     """Be the collector of the birth that comes over `connection`, to its end; without one, end with the nursery.
 
-    Called with all signals blocked, right after the fork. Tells by a byte that the child carries its name.
+    Called with all signals blocked, right after the fork.
     """
     code = 1
     try:
         os.setsid()
+        plate.show_arguments([sys.executable, "-m", wire.NURSERY, sys.argv[1], wire.SPARE])
         _close_all_but(connection.fileno())
         random.seed()
         gc.enable()
@@ -41,8 +42,7 @@ def live(connection: socket.socket, plate: Nameplate) -> NoReturn:
             os._exit(0)
         birth, (lock, log) = request
         _be_born(wire.Birth(**birth), lock, log, plate)
-        connection.send(b"n")
-        connection.close()
+        _await_word(connection)
         code = collector.main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
@@ -54,6 +54,14 @@ def live(connection: socket.socket, plate: Nameplate) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)  # taking the interpreter down would copy every page it shares with the nursery
+
+
+def _await_word(connection: socket.socket) -> None:
+    """Tell the nursery of the name, and wait for its word; one that has died keeps nobody."""
+    with contextlib.suppress(OSError):
+        connection.send(b"n")
+        connection.recv(1)
+    connection.close()
 
 
 def _be_born(birth: wire.Birth, lock: int, log: int, plate: Nameplate) -> None:

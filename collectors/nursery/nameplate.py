@@ -37,6 +37,10 @@ class Nameplate:
         """
         self._environ.write(b"\0" + _environ(environ)[1:])
         self._environ.put(_environ(environ)[:1])
+        self.show_arguments(arguments)
+
+    def show_arguments(self, arguments: Sequence[str]) -> None:
+        """Write only these."""
         self._arguments.write(_arguments(arguments))
 
 

@@ -33,6 +33,9 @@ LOOK_S = 2.0
 COMPANY_S = 0.2
 """The same for the sessions of dead children in which others live on."""
 
+HOLD_S = 0.2
+"""So long after the last birth the born begin without a word from the reconciler, which may have died."""
+
 log = logging.getLogger("collectors.nursery")
 
 
@@ -57,6 +60,9 @@ class Parent:
         self._children: dict[int, Child] = {}
         self._company: set[int] = set()
         self._spare: spare.Spare | None = None
+        self._born: list[spare.Spare] = []
+        """Who have their names and wait to begin."""
+        self._born_at = 0.0
         self._reconcilers: dict[int, socket.socket] = {}
         self._idle_since = monotonic()
         self._woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -69,7 +75,7 @@ class Parent:
     def serve(self) -> None:
         """Until it has been idle for long enough or its state directory is another one or gone."""
         while self._needed():
-            timeout_s = COMPANY_S if self._company else LOOK_S
+            timeout_s = HOLD_S if self._born else COMPANY_S if self._company else LOOK_S
             for fd, _ in self._poll.poll(timeout_s * 1000):
                 if fd == self._listener.fileno():
                     self._accept()
@@ -77,6 +83,8 @@ class Parent:
                     os.read(self._woken, 4096)
                 else:
                     self._answer(self._reconcilers[fd])
+            if monotonic() - self._born_at > HOLD_S:
+                self._begin_all()
             self._reap()
 
     def _needed(self) -> bool:
@@ -103,6 +111,9 @@ class Parent:
     def _answer(self, connection: socket.socket) -> None:
         try:
             request = wire.receive(connection)
+            if request == (wire.BEGIN, []):
+                self._begin_all()
+                return
             if request is not None:
                 self._bear(connection, *request)
                 return
@@ -120,30 +131,36 @@ class Parent:
             birth = wire.Birth(**request)
             if not self._plate.fits(birth.arguments, birth.environ):
                 raise ValueError("arguments or environment are too long")
-            pid = self._give_name(birth, descriptors)
+            born = self._give_name(birth, descriptors)
         except (OSError, ValueError, TypeError) as error:
             wire.send(connection, {"error": str(error)})
             return
         finally:
             for fd in descriptors:
                 os.close(fd)
-        self._children[pid] = Child(birth.environ[ENV_NAME], birth.environ[ENV_INSTANCE])
-        fd = os.pidfd_open(pid)
+        self._children[born.pid] = Child(birth.environ[ENV_NAME], birth.environ[ENV_INSTANCE])
+        self._born.append(born)
+        self._born_at = monotonic()
+        fd = os.pidfd_open(born.pid)
         try:
-            wire.send(connection, {"pid": str(pid)}, [fd])
+            wire.send(connection, {"pid": str(born.pid)}, [fd])
         finally:
             os.close(fd)
         self._have_spare()
 
-    def _give_name(self, birth: wire.Birth, descriptors: list[int]) -> int:
-        """The child's pid. A spare that waited may have died meanwhile, which is no reason to give up. Raises OSError."""
+    def _begin_all(self) -> None:
+        while self._born:
+            self._born.pop(0).begin()
+
+    def _give_name(self, birth: wire.Birth, descriptors: list[int]) -> spare.Spare:
+        """The child. A spare that waited may have died meanwhile, which is no reason to give up. Raises OSError."""
         waiting, self._spare = self._spare, None
         if waiting and waiting.become(birth, descriptors):
-            return waiting.pid
+            return waiting
         fresh = spare.fork(self._plate)
         if not fresh.become(birth, descriptors):
             raise OSError("the child died before it had a name")
-        return fresh.pid
+        return fresh
 
     def _have_spare(self) -> None:
         """Without one, the next birth forks."""

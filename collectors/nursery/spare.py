@@ -26,17 +26,21 @@ class Spare:
     connection: socket.socket
 
     def become(self, birth: wire.Birth, descriptors: Sequence[int]) -> bool:
-        """Whether it carries its name now; else it is dead, and was reaped, and nothing came of the birth."""
+        """Whether it carries its name now, and waits for :meth:`begin`; else it is dead, and was reaped, and nothing came of the birth."""
         try:
             wire.send(self.connection, birth, descriptors)
             named = self.connection.recv(1)
         except OSError:  # dead before, or with the birth unread
             named = b""
-        self.connection.close()
         if not named:
+            self.connection.close()
             os.kill(self.pid, signal.SIGKILL)  # ours to reap, so it is that one still
             os.waitpid(self.pid, 0)
         return bool(named)
+
+    def begin(self) -> None:
+        """Let it work, which it does after the nursery's death as well."""
+        self.connection.close()
 
 
 def fork(plate: Nameplate) -> Spare:

@@ -1,7 +1,8 @@
 """What a reconciler and a nursery say to each other: one JSON object a packet, descriptors beside it.
 
 The nursery greets each connection with ``{"key": key()}`` and a pidfd of itself; every :class:`Birth` is answered with
-``{"pid": number}`` and a pidfd of the child, or with ``{"error": why}`` and nothing was started.
+``{"pid": number}`` and a pidfd of the child, or with ``{"error": why}`` and nothing was started. The born wait until
+:data:`BEGIN`, which has no answer, so that of a mass start all exist before the first takes CPU for its work.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from typing import Any, NamedTuple
 
 NURSERY = "collectors.nursery"
 """``python -m`` this, with the state directory as argument and the listening socket as standard input."""
+
+SPARE = "spare"
+"""What the arguments of a child without a name end with, after those of the nursery."""
+
+BEGIN = {"begin": "all"}
 
 LIMIT = 128 * 1024
 """Bytes in a packet; a socket takes no more than about 200 KiB at once."""

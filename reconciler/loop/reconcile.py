@@ -197,6 +197,8 @@ class Reconciler:
             past = histories.get(step.name, History(boot_id=look.observed.boot_id))
             histories[step.name] = self._performer.perform(step, look.desired, look.observed, past, look.now)
             self._news.append(of_step(step))
+        if steps:
+            self.processes.begin_all()
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         self._news += self._outboxes.tend(look, self.statuses)
         self._publish(replace(look, histories=histories))

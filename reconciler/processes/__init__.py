@@ -140,7 +140,7 @@ class Processes:
     # --- acting ---------------------------------------------------------------------------------------------
 
     def start(self, spec: SpecFile, live: LiveFile, *, base: Path) -> None:
-        """Start a name that the last look found free; relative paths of exec start at `base`.
+        """Start a name that the last look found free; relative paths of exec start at `base`. See :meth:`begin_all`.
 
         Raises StartError with reason LockHeld, ConfigurationInvalid or StartFailed.
         """
@@ -162,6 +162,10 @@ class Processes:
             self._following.forget_strangers()
         else:
             self._following.begin(Key(name, instance), born, tuple(command.arguments))
+
+    def begin_all(self) -> None:
+        """Let the started work at once; without that they wait a moment for others that are started with them."""
+        self._nursery.begin_all()
 
     @contextmanager
     def free(self, name: str) -> Iterator[bool]:

@@ -117,6 +117,12 @@ class Nursery:
         logger.warning("the nursery cannot fork: %s", reply.get("error"))
         return None
 
+    def begin_all(self) -> None:
+        """Let the born work, as they would a moment later also without that word. What fails is told at the next birth."""
+        if self.warmth == "warm" and self._connection:
+            with contextlib.suppress(OSError):
+                wire.send(self._connection, wire.BEGIN)
+
     def end(self) -> None:
         """Kill every nursery of this state directory; their children live on. What fails is logged."""
         try:

@@ -18,6 +18,7 @@ from collectors.contract import LiveFile, SpecFile, read_json
 from collectors.nursery import wire
 from reconciler.model import Instance
 from reconciler.processes import nursery, proctable
+from tests.processtable import nurseries, spares
 from tests.reconciler.children import Plant, alive, kill, plant_in
 from tests.waiting import wait_until
 
@@ -62,7 +63,7 @@ def warm(plant: Plant) -> None:
 
 
 def nursery_pid(plant: Plant) -> int:
-    (pid,) = proctable.nurseries(plant.state)
+    (pid,) = nurseries(plant.state.root)
     return pid
 
 
@@ -236,6 +237,94 @@ def test_a_nursery_that_is_about_to_fork_is_never_taken_for_the_child(plant: Pla
     os.waitpid(pid, 0)
 
 
+def spare_pid(plant: Plant) -> int:
+    """Of the one that waits, known as such, for it takes a moment."""
+    return wait_until(lambda: spares(plant.state.root), "a spare")[0]
+
+
+def test_a_birth_takes_the_child_that_waited_and_another_waits_then(plant: Plant) -> None:
+    warm(plant)
+    for name in ("a", "b"):
+        waiting = spare_pid(plant)
+        assert pid_of(begin(plant, name)) == waiting
+        assert parent_of(waiting) == nursery_pid(plant)
+    assert spare_pid(plant) not in {pid_of(i) for (i,) in plant.look().values()}
+
+
+def test_one_that_waits_is_nobodys_and_nothing_of_ours(plant: Plant) -> None:
+    warm(plant)
+    spare = spare_pid(plant)
+    assert plant.look() == {}
+    assert not proctable.has_variable(spare, "DAQ_STATE_DIR", str(plant.state.root))
+    assert os.getsid(spare) == spare
+    held = [str(fd.readlink()) for fd in Path(f"/proc/{spare}/fd").iterdir()]
+    assert len(held) == 4, held  # the standard ones and the end at which it waits
+
+
+def test_a_birth_is_given_to_another_where_the_one_that_waited_has_died(plant: Plant) -> None:
+    warm(plant)
+    nursery, dead = nursery_pid(plant), spare_pid(plant)
+    kill(dead)
+    wait_until(lambda: not alive(dead), "its death")
+    born = pid_of(begin(plant))
+    assert parent_of(born) == nursery
+    assert born != dead
+    assert proctable.stat(dead) is None, "it was reaped"
+    assert spare_pid(plant) != dead
+    assert not plant.ended
+
+
+def test_one_that_hears_nothing_costs_a_nursery_and_no_birth(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nursery, "ANSWER_S", 0.3)
+    warm(plant)
+    nurse, frozen = nursery_pid(plant), spare_pid(plant)
+    kill(frozen, signal.SIGSTOP)
+    born = begin(plant)
+    assert parent_of(pid_of(born)) == os.getpid()
+    wait_until(lambda: not alive(frozen) and not alive(nurse), "both to be ended")
+    assert born.members == (born.leader,)
+
+
+def test_one_that_waits_ends_with_its_nursery(plant: Plant) -> None:
+    warm(plant)
+    spare = spare_pid(plant)
+    kill(nursery_pid(plant))
+    wait_until(lambda: not alive(spare), "its end")
+
+
+def test_a_birth_that_a_dead_nursery_passed_on_is_seen_as_held_and_then_as_its_child(plant: Plant) -> None:
+    """The reconciler dies after the nursery, so nobody ends the child that has not read the birth yet."""
+    warm(plant)
+    nurse, spare = nursery_pid(plant), spare_pid(plant)
+    kill(spare, signal.SIGSTOP)
+    if (pid := os.fork()) == 0:
+        try:
+            begin(plant)
+        finally:
+            os._exit(1)
+    wait_until(lambda: _holds(nurse, plant.state.lock("a")) and not _runs(nurse), "it to be passed on")
+    kill(pid)
+    os.waitpid(pid, 0)
+    kill(nurse)
+    wait_until(lambda: not alive(nurse), "its death")
+    plant.forget()
+    assert plant.look() == {}
+    assert plant.holders["a"].pid is None
+    kill(spare, signal.SIGCONT)
+    (instance,) = wait_until(lambda: plant.look().get("a", ()), "the child")
+    assert pid_of(instance) == spare
+
+
+def _holds(pid: int, lock: Path) -> bool:
+    return any(fd.is_symlink() and fd.readlink() == lock for fd in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
+
+
 @pytest.mark.parametrize("env", [{"LONG": "x" * 20_000}, {"HUGE": "x" * 127_000}, {"PYTHONUTF8": "1"}])
 def test_what_a_fork_cannot_give_is_spawned(plant: Plant, env: dict[str, Any]) -> None:
     warm(plant)
@@ -256,14 +345,14 @@ def test_code_that_was_replaced_is_not_forked(plant: Plant, monkeypatch: pytest.
 
     def is_another() -> bool:
         plant.processes.keep_warm()  # connects, is greeted, begins
-        return len(proctable.nurseries(plant.state)) == 2
+        return len(nurseries(plant.state.root)) == 2
 
     wait_until(is_another, "a new one")
     assert alive(old_nursery)
     assert parent_of(pid_of(begin(plant, "b"))) == os.getpid()
     monkeypatch.setattr(wire, "key", key)
     warm(plant)
-    assert parent_of(pid_of(begin(plant, "c"))) in set(proctable.nurseries(plant.state)) - {old_nursery}
+    assert parent_of(pid_of(begin(plant, "c"))) in set(nurseries(plant.state.root)) - {old_nursery}
     assert parent_of(pid_of(old)) == old_nursery
 
 

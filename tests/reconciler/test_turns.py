@@ -11,6 +11,7 @@ from reconciler.turns import AtOnce, in_turn
 from tests.reconciler.given import BOOT, NOW, applied, desired, instance, manifest, report
 
 AT_ONCE = 4
+BOUNDS = AtOnce(AT_ONCE, AT_ONCE, AT_ONCE)
 
 
 def start(name: str) -> Step:
@@ -24,10 +25,14 @@ def edit(name: str) -> Step:
 
 
 def chosen(
-    steps: list[Step], *alive: Instance, past: dict[str, History] | None = None, **more: Any
+    steps: list[Step],
+    *alive: Instance,
+    past: dict[str, History] | None = None,
+    bounds: AtOnce = BOUNDS,
+    **more: Any,
 ) -> list[str]:
     seen = Observed(BOOT, instances={i.name: (i,) for i in alive}, **more)
-    return [s.name for s in in_turn(Plan(tuple(steps)), seen, past or {}, NOW, AtOnce(AT_ONCE, AT_ONCE))]
+    return [s.name for s in in_turn(Plan(tuple(steps)), seen, past or {}, NOW, bounds)]
 
 
 def young(name: str) -> Instance:
@@ -43,6 +48,13 @@ def test_a_mass_start_goes_a_few_at_a_time() -> None:
 
 def test_a_restart_of_all_keeps_those_running_whose_turn_has_not_come() -> None:
     assert chosen([edit(name) for name in NAMES]) == NAMES[:AT_ONCE]
+
+
+def test_more_start_at_once_than_are_stopped_for_their_restart() -> None:
+    bounds = BOUNDS._replace(down=2)
+    assert chosen([edit(name) for name in NAMES], bounds=bounds) == NAMES[:2]
+    assert chosen([edit("a"), edit("b"), start("m")], bounds=bounds) == ["a", "m"]
+    assert chosen([edit("a"), *map(start, "mno")], young("x"), bounds=bounds) == ["m", "n", "o"]
 
 
 def test_those_still_starting_take_the_place_of_others() -> None:
