@@ -33,9 +33,11 @@ class AtOnce(NamedTuple):
 
 
 def at_once(warmth: Literal["cold", "warming", "warm"], cores: int) -> AtOnce:
-    """As the nursery is warm: a fork takes milliseconds, and its collector some 20 ms to its first reading."""
+    """As the nursery is warm: a fork takes milliseconds, and its collector some 20 ms to its first reading. So of new
+    ones many go at once, of those that collect meanwhile no more than are back in a moment.
+    """
     builtin = {"cold": 2, "warming": 0, "warm": 128}
-    return AtOnce(builtin[warmth] * cores, exec=2 * cores)
+    return AtOnce(builtin[warmth] * cores, exec=2 * cores, down=16 * cores)
 
 
 def in_turn(

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.counters import pss_mib
 from tests.bench.rows import Row
 from tests.e2e.plant import Plant
-from tests.processtable import nurseries, processes
+from tests.processtable import nurseries, processes, spares
 
 DEVICES = 20
 TAGS = 20
@@ -63,7 +63,7 @@ def _weigh(plant: Plant, *names: str) -> tuple[float, float, float]:
     before = sum(map(_cpu_s, pids))
     threading.Event().wait(WORK_S)
     used_s = (sum(map(_cpu_s, pids)) - before) / WORK_S
-    return used_s, sum(map(pss_mib, pids)), sum(map(pss_mib, nurseries(plant.state)))
+    return used_s, sum(map(pss_mib, pids)), sum(map(pss_mib, nurseries(plant.state) + spares(plant.state)))
 
 
 def _cpu_s(pid: int) -> float:

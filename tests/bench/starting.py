@@ -22,7 +22,7 @@ from tests.bench.counters import pss_mib
 from tests.bench.opens import Opens
 from tests.bench.rows import Goal, Row
 from tests.e2e.plant import Plant
-from tests.processtable import nurseries, processes
+from tests.processtable import nurseries, processes, spares
 from tests.waiting import wait_until
 
 COLLECTORS = 200
@@ -99,7 +99,7 @@ def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
             _waited(WORK_S)
             found = [seen.pid for seen in processes(plant.state) if seen.name in names]
             assert len(found) == COLLECTORS, len(found)
-            weight = sum(map(pss_mib, [*found, *nurseries(plant.state)]))
+            weight = sum(map(pss_mib, [*found, *nurseries(plant.state), *spares(plant.state)]))
             return Start(line, outbox, reading, _begun_with_loop(plant, names), weight)
         finally:
             mixed.end(plant)
