@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collectors.contract import StateDir, read_json, write_json
+from collectors.contract import StateDir, monotonic, read_json, write_json
 from reconciler.model import History
 from reconciler.processes import state_id
 from reconciler.restarts import history_from_json, history_to_json
+
+SYNC_S = 0.05
+"""So long one save may wait for the disk; the rest is made durable by the next ones."""
 
 logger = logging.getLogger("daq.records")
 
@@ -42,7 +45,9 @@ class Records:
     def save(self, histories: Mapping[str, History], *, durable: bool = True) -> None:
         """Keep `histories` from now on; a name that is missing there is forgotten."""
         self.histories = dict(histories)
+        until = monotonic() + SYNC_S
         for name, history in histories.items():
+            durable = durable and monotonic() < until
             written = self._written.get(name)
             if (written is not history and written != history) or (durable and name in self._fleeting):
                 self._write(name, history, durable=durable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,25 @@ def test_what_was_put_in_a_hurry_is_made_durable_by_the_next_save(
     for _ in range(2):
         records.save(records.histories)
         assert len(synced) == 1
+
+
+def test_a_slow_disk_keeps_a_save_for_a_moment_and_the_next_ones_make_up_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def slow(fd: int) -> None:
+        synced.append(fd)
+        threading.Event().wait(0.03)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    records = Records(StateDir(tmp_path))
+    records.save({f"c{n}": History(boot_id="b") for n in range(6)})
+    assert 1 <= len(synced) <= 2
+    assert Records(StateDir(tmp_path)).histories == records.histories
+    for _ in range(5):
+        records.save(records.histories)
+    assert len(synced) == 6
 
 
 def test_a_record_that_cannot_be_read_is_set_aside(tmp_path: Path) -> None:
