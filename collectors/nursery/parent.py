@@ -33,8 +33,10 @@ LOOK_S = 2.0
 COMPANY_S = 0.2
 """The same for the sessions of dead children in which others live on."""
 
-HOLD_S = 0.2
-"""So long after the last birth the born begin without a word from the reconciler, which may have died."""
+CALM_S = 0.2
+"""So long after the last birth no more are expected: the born begin, also without a word from a reconciler that may have
+died, and the next spare is forked, which before would take CPU from what begins.
+"""
 
 log = logging.getLogger("collectors.nursery")
 
@@ -62,6 +64,7 @@ class Parent:
         self._spare: spare.Spare | None = None
         self._born: list[spare.Spare] = []
         """Who have their names and wait to begin."""
+        self._stirred = False
         self._born_at = 0.0
         self._reconcilers: dict[int, socket.socket] = {}
         self._idle_since = monotonic()
@@ -75,7 +78,7 @@ class Parent:
     def serve(self) -> None:
         """Until it has been idle for long enough or its state directory is another one or gone."""
         while self._needed():
-            timeout_s = HOLD_S if self._born else COMPANY_S if self._company else LOOK_S
+            timeout_s = CALM_S if self._stirred else COMPANY_S if self._company else LOOK_S
             for fd, _ in self._poll.poll(timeout_s * 1000):
                 if fd == self._listener.fileno():
                     self._accept()
@@ -83,8 +86,10 @@ class Parent:
                     os.read(self._woken, 4096)
                 else:
                     self._answer(self._reconcilers[fd])
-            if monotonic() - self._born_at > HOLD_S:
+            if self._stirred and monotonic() - self._born_at > CALM_S:
+                self._stirred = False
                 self._begin_all()
+                self._have_spare()
             self._reap()
 
     def _needed(self) -> bool:
@@ -124,8 +129,8 @@ class Parent:
         connection.close()
 
     def _bear(self, connection: socket.socket, request: Mapping[str, Any], descriptors: list[int]) -> None:
-        """Have the spare be it, and answer; the next one is forked while the reconciler goes on. The lock is not kept a
-        moment longer than that takes. Raises OSError, ValueError.
+        """Have the spare be it, and answer. The first begins at once; where another follows, the next spare is forked
+        while the reconciler goes on. The lock is not kept a moment longer than that takes. Raises OSError, ValueError.
         """
         try:
             birth = wire.Birth(**request)
@@ -139,14 +144,17 @@ class Parent:
             for fd in descriptors:
                 os.close(fd)
         self._children[born.pid] = Child(birth.environ[ENV_NAME], birth.environ[ENV_INSTANCE])
+        several, self._stirred, self._born_at = self._stirred, True, monotonic()
         self._born.append(born)
-        self._born_at = monotonic()
+        if not several:
+            self._begin_all()
         fd = os.pidfd_open(born.pid)
         try:
             wire.send(connection, {"pid": str(born.pid)}, [fd])
         finally:
             os.close(fd)
-        self._have_spare()
+        if several:
+            self._have_spare()
 
     def _begin_all(self) -> None:
         while self._born:
