@@ -34,8 +34,8 @@ COMPANY_S = 0.2
 """The same for the sessions of dead children in which others live on."""
 
 CALM_S = 0.2
-"""So long after the last birth no more are expected: the born begin, also without a word from a reconciler that may have
-died, and the next spare is forked, which before would take CPU from what begins.
+"""So long after the last birth no more are expected: the born begin, also without a word from a reconciler that may
+have died, and the next spare is forked, which before would take CPU from what begins.
 """
 
 log = logging.getLogger("collectors.nursery")

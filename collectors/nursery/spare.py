@@ -1,8 +1,8 @@
 """A child forked before anybody asked for it, so that a birth takes no longer than giving it its name.
 
 Most of what a fork costs (Python's own part of it, setsid(2), closing descriptors) is over when the birth comes: a
-program that died is replaced the sooner, and of a mass start one is forked while the reconciler prepares the next. Until
-then a spare is the nursery's: by its arguments, without an environment of ours, without a lock. It ends with the
+program that died is replaced the sooner, and of a mass start one is forked while the reconciler prepares the next.
+Until then a spare is the nursery's: by its arguments, without an environment of ours, without a lock. It ends with the
 nursery, or as anybody wishes; a birth that it did not take goes to another.
 """
 
@@ -26,7 +26,9 @@ class Spare:
     connection: socket.socket
 
     def become(self, birth: wire.Birth, descriptors: Sequence[int]) -> bool:
-        """Whether it carries its name now, and waits for :meth:`begin`; else it is dead, and was reaped, and nothing came of the birth."""
+        """Whether it carries its name now, and waits for :meth:`begin`; else it is dead, and was reaped, and nothing
+        came of the birth.
+        """
         try:
             wire.send(self.connection, birth, descriptors)
             named = self.connection.recv(1)

@@ -118,7 +118,7 @@ class Nursery:
         return None
 
     def begin_all(self) -> None:
-        """Let the born work, as they would a moment later also without that word. What fails is told at the next birth."""
+        """Let the born work, as they would a moment later also without that word. What fails the next birth tells."""
         if self.warmth == "warm" and self._connection:
             with contextlib.suppress(OSError):
                 wire.send(self._connection, wire.BEGIN)

@@ -252,6 +252,37 @@ def test_a_shell_that_only_shares_a_session_with_our_process_is_no_member(plant:
         shell.kill()
 
 
+def test_a_quick_look_finds_whom_a_start_leaves_behind_and_whom_nobody_has_seen(plant: Plant) -> None:
+    instance = plant.shell("setsid sleep 60 & exec sleep 60")
+    assert instance.leader is not None
+    wait_until(lambda: len(plant.look()["a"][0].members) == 2, "both to be seen")
+    leader = instance.leader.pid
+    with subprocess.Popen(["sleep", "60"], env=claim(plant, "new", "d0"), start_new_session=True) as new:
+        kill(leader)
+
+        def left() -> set[int]:
+            quick = plant.processes.observe(plant.known, quick=True)
+            return {m.pid for i in quick.instances["a"] for m in i.members} - {leader}
+
+        wait_until(lambda: new.pid in left() and not alive(leader), "the death")
+        assert len(left()) == 2
+        assert not plant.ended
+        new.kill()
+
+
+def test_a_stranger_that_takes_a_name_is_found_by_the_next_look_at_all(plant: Plant) -> None:
+    variables = " ".join(f"{k}={v}" for k, v in claim(plant, "by-hand", "d0").items())
+    script = f"read line; exec env {variables} sleep 60"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True) as stranger:
+        assert plant.look() == {}
+        assert stranger.stdin is not None
+        stranger.stdin.write(b"now\n")
+        stranger.stdin.flush()
+        (instance,) = wait_until(lambda: plant.look().get("a", ()), "it")
+        assert plant.processes.observe(plant.known, quick=True).instances["a"] == (instance,)
+        stranger.kill()
+
+
 def test_a_copy_of_a_state_directory_knows_nothing_of_the_originals(plant: Plant, tmp_path: Path) -> None:
     plant.start("sleep", "60")
     shutil.copytree(plant.state.root, tmp_path / "copy")
