@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -187,18 +188,18 @@ class Reconciler:
         """Look, act on what was decided as far as it is its turn, publish what was seen."""
         look = self.look(force=self._force, quick=quick)
         self._records.save(look.histories, durable=False)  # before acts: a crash must not tell ends twice
-        bounds = at_once(self.processes.warmth, os.cpu_count() or 1)
+        bounds = at_once(warmth := self.processes.warmth, os.cpu_count() or 1)
         steps = in_turn(look.plan, look.observed, look.histories, look.now, bounds)
         if not self._expected.allows(look):
             steps = ()
         self._turns_pending = len(steps) < len(look.plan.acting)
         histories = dict(look.histories)
-        for step in steps:
+        # A nursery that dies leaves what is left to the next passes: no mass of spawned ones at once.
+        for step in takewhile(lambda _: self.processes.warmth == warmth, steps):
             past = histories.get(step.name, History(boot_id=look.observed.boot_id))
             histories[step.name] = self._performer.perform(step, look.desired, look.observed, past, look.now)
             self._news.append(of_step(step))
-        if steps:
-            self.processes.begin_all()
+        self.processes.begin_all()
         self._records.save(restarts.after_pass(histories, look.plan, look.observed.boot_id, look.now))
         self._news += self._outboxes.tend(look, self.statuses)
         self._publish(replace(look, histories=histories))

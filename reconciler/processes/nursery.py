@@ -53,6 +53,7 @@ class Nursery:
         self._key, self._same, self._compared = "", True, 0.0
         self._since = self._not_before = 0.0
         self._failures = 0
+        self._waiting = False
         self._own: set[int] = set()
 
     def close(self) -> None:
@@ -113,15 +114,17 @@ class Nursery:
             return None
         reply, descriptors = answer
         if "pid" in reply and len(descriptors) == 1:
+            self._waiting = True
             return int(reply["pid"]), descriptors[0]
         logger.warning("the nursery cannot fork: %s", reply.get("error"))
         return None
 
     def begin_all(self) -> None:
         """Let the born work, as they would a moment later also without that word. What fails the next birth tells."""
-        if self.warmth == "warm" and self._connection:
+        if self._waiting and self._connection:
             with contextlib.suppress(OSError):
                 wire.send(self._connection, wire.BEGIN)
+        self._waiting = False
 
     def end(self) -> None:
         """Kill every nursery of this state directory; their children live on. What fails is logged."""

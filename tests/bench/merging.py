@@ -56,7 +56,7 @@ def _at_work(ports: Mapping[str, int], *, forked: bool) -> Iterator[Plant]:
         plant = Plant(Path(directory))
         try:
             if not forked:
-                mixed.let_spawn(plant)
+                plant.spawn_all()
             for name in names:
                 plant.write(f"{name}.yaml", mixed.manifest(name, ports, INTERVAL))
             plant.start_loop("--listen", "none")

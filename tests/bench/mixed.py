@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,21 +20,6 @@ TAGS = {
         for n, node in enumerate(("Boiler.Level", "Boiler.Setpoint", "Press1.Energy", "Press1.Pieces"))
     ),
 }
-
-SPAWNING = f"""#!{sys.executable}
-from reconciler.processes.nursery import Nursery
-Nursery.tend = lambda self: None
-from reconciler.cli import main
-main()
-"""
-"""`daq` whose loop spawns, as it does while it has no warm nursery."""
-
-
-def let_spawn(plant: Plant) -> None:
-    """Its loop, once it is started, has no nursery."""
-    plant.program = plant.root / "daq-spawning"
-    plant.program.write_text(SPAWNING)
-    plant.program.chmod(0o755)
 
 
 def names(count: int) -> list[str]:

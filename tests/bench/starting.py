@@ -77,7 +77,7 @@ def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
         plant = Plant(Path(directory))
         try:
             if not forked:
-                mixed.let_spawn(plant)
+                plant.spawn_all()
             coming = plant.root / "coming"
             coming.mkdir()
             for name in names:

@@ -17,6 +17,13 @@ from tests.waiting import wait_until
 DAQ = Path(sys.executable).with_name("daq")
 START_S = 40.0
 """A busy machine may take long to import a program."""
+SPAWNING = f"""#!{sys.executable}
+from reconciler.processes.nursery import Nursery
+Nursery.tend = lambda self: None
+from reconciler.cli import main
+main()
+"""
+"""`daq` whose loop spawns, as it does while it has no warm nursery."""
 
 
 class Plant:
@@ -32,6 +39,12 @@ class Plant:
         self.devices: list[subprocess.Popen[bytes]] = []
         self.output = root / "loop.log"
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith(("DAQ_", "PYTHON"))}
+
+    def spawn_all(self) -> None:
+        """Have no nursery."""
+        self.program = self.root / "daq-spawning"
+        self.program.write_text(SPAWNING)
+        self.program.chmod(0o755)
 
     def daq(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""

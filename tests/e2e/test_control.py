@@ -283,7 +283,8 @@ def test_a_renamed_collector_never_has_two_pollers(plant: Plant) -> None:
     assert (plant.root / "polls").read_text().splitlines() == ["begin old", "end old", "begin new"]
 
 
-def test_many_starts_take_turns_and_all_come(plant: Plant) -> None:
+def test_many_starts_take_turns_where_they_are_spawned_and_all_come(plant: Plant) -> None:
+    plant.spawn_all()
     port = plant.device()
     names = [f"c{n}" for n in range(8)]
     for name in names:
