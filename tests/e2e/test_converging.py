@@ -98,7 +98,7 @@ def test_a_killed_reconciler_finds_its_collectors_again(plant: Plant) -> None:
     assert plant.status("press")["restart_count"] == 0
     os.kill(plant.pids("sleep")[0], signal.SIGKILL)
     wait_until(  # a second of delay, and well below what the clock alone would take
-        lambda: plant.pids("sleep") and plant.pids("sleep")[0] not in before, "adopted ones are watched", 3.0
+        lambda: set(plant.pids("sleep")) - set(before), "adopted ones are watched", 3.0
     )
 
 
