@@ -1,4 +1,4 @@
-"""What one HTTP connection may take: so many at a time, so long for a request, so long for its answer."""
+"""What one connection may take: so many at a time, so long for a request and its answer; how a WebSocket ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from reconciler.server.problems import Problem
 
@@ -66,3 +68,14 @@ class Connection(H11Protocol):
     def _stop_clock(self) -> None:
         if self._limit:
             self._limit.cancel()
+
+
+class Channel(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, but one whose peer is saying goodbye does not end the server with an error."""
+
+    def shutdown(self) -> None:
+        """Say goodbye and close."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()

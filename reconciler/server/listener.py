@@ -15,7 +15,7 @@ from reconciler.publish import Publisher
 from reconciler.server.address import Address, host_and_port
 from reconciler.server.app import build_app
 from reconciler.server.bearer import Token
-from reconciler.server.connection import Connection
+from reconciler.server.connection import Channel, Connection
 from reconciler.server.feed import Feed
 from reconciler.server.guard import Guard
 from reconciler.server.metrics import Metrics
@@ -70,7 +70,7 @@ class Server:
         config = uvicorn.Config(
             build_app(views, self.feed, guard, self._metrics),
             http=Connection,
-            ws="websockets-sansio",
+            ws=Channel,
             ws_max_size=MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # 200 clients times all status objects would be a core of zlib
             h11_max_incomplete_event_size=MOST_HEADER_BYTES,
