@@ -6,7 +6,6 @@ times, lets it go on at its usual pace, and puts its settings back.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from tests.bench.counters import cpu_s, pss_mib
 from tests.bench.rows import Goal, Row
 from tests.bench.starting import COLLECTORS, INTERVAL, WORK_S
 from tests.e2e.plant import Plant
-from tests.processtable import nurseries, processes
+from tests.processtable import nurseries, processes, spares
 from tests.waiting import wait_until
 
 KSM = Path("/sys/kernel/mm/ksm")
@@ -52,25 +51,19 @@ def run() -> list[Row]:
 @contextmanager
 def _at_work(ports: Mapping[str, int], *, forked: bool) -> Iterator[Plant]:
     names = mixed.names(COLLECTORS)
-    with tempfile.TemporaryDirectory() as directory:
-        plant = Plant(Path(directory))
-        try:
-            if not forked:
-                plant.spawn_all()
-            for name in names:
-                plant.write(f"{name}.yaml", mixed.manifest(name, ports, INTERVAL))
-            plant.start_loop("--listen", "none")
-            plant.wait_ready(*names, deadline_s=WITHIN_S)
-            threading.Event().wait(WORK_S)
-            yield plant
-        finally:
-            mixed.end(plant)
+    with mixed.plant(forked=forked) as plant:
+        for name in names:
+            plant.write(f"{name}.yaml", mixed.manifest(name, ports, INTERVAL))
+        plant.start_loop("--listen", "none")
+        plant.wait_ready(*names, deadline_s=WITHIN_S)
+        threading.Event().wait(WORK_S)
+        yield plant
 
 
 def _weight(plant: Plant) -> float:
     collectors = [seen.pid for seen in processes(plant.state) if "-" in seen.name]
     assert len(collectors) == COLLECTORS, len(collectors)
-    return sum(map(pss_mib, [*collectors, *nurseries(plant.state)]))
+    return sum(map(pss_mib, [*collectors, *nurseries(plant.state), *spares(plant.state)]))
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.e2e.plant import DAQ, Plant
 from tests.processtable import end_all, end_nurseries
@@ -81,6 +83,19 @@ def wait_converged(plant: Plant, running: int, within_s: float = 600.0) -> None:
         return bool(document["converged"] and document["summary"]["running_processes"] == running)
 
     wait_until(converged, f"{running} to be Ready", within_s)
+
+
+@contextmanager
+def plant(*, forked: bool) -> Iterator[Plant]:
+    """An empty one whose loop, once it is started, has a nursery or not; ended in the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        made = Plant(Path(directory))
+        if not forked:
+            made.spawn_all()
+        try:
+            yield made
+        finally:
+            end(made)
 
 
 def end(plant: Plant) -> None:

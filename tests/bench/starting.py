@@ -9,7 +9,6 @@ of the 200 and of the median one. In the end all is stopped, and begun again wit
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -73,36 +72,28 @@ def run() -> list[Row]:
 
 def _start(ports: Mapping[str, int], *, forked: bool) -> Start:
     names = mixed.names(COLLECTORS)
-    with tempfile.TemporaryDirectory() as directory:
-        plant = Plant(Path(directory))
-        try:
-            if not forked:
-                plant.spawn_all()
-            coming = plant.root / "coming"
-            coming.mkdir()
-            for name in names:
-                (coming / f"{name}.yaml").write_text(mixed.manifest(name, ports, INTERVAL))
-            plant.write("first.yaml", mixed.manifest("modbus-first", ports, INTERVAL))
-            plant.start_loop("--listen", "none")
-            plant.wait_ready("modbus-first")
-            assert bool(nurseries(plant.state)) == forked
-            (plant.state / "outbox").mkdir(exist_ok=True)
-            with Opens(plant.state / "specs", plant.state / "outbox") as opens:
-                begin, begin_wall = time.perf_counter(), time.time()
-                coming.rename(plant.desired / "all")
-                _wait_for_all(opens, plant, names)
-                wait_until(
-                    lambda: _waited(0.5) and len(_read(plant)) > COLLECTORS, "all to be stored", WITHIN_S
-                )
-            reading = _stage([at - begin_wall for name, at in _read(plant).items() if name in names])
-            line, outbox = (_stage([at - begin for at in times]) for times in _begun(opens, plant, names))
-            _waited(WORK_S)
-            found = [seen.pid for seen in processes(plant.state) if seen.name in names]
-            assert len(found) == COLLECTORS, len(found)
-            weight = sum(map(pss_mib, [*found, *nurseries(plant.state), *spares(plant.state)]))
-            return Start(line, outbox, reading, _begun_with_loop(plant, names), weight)
-        finally:
-            mixed.end(plant)
+    with mixed.plant(forked=forked) as plant:
+        coming = plant.root / "coming"
+        coming.mkdir()
+        for name in names:
+            (coming / f"{name}.yaml").write_text(mixed.manifest(name, ports, INTERVAL))
+        plant.write("first.yaml", mixed.manifest("modbus-first", ports, INTERVAL))
+        plant.start_loop("--listen", "none")
+        plant.wait_ready("modbus-first")
+        assert bool(nurseries(plant.state)) == forked
+        (plant.state / "outbox").mkdir(exist_ok=True)
+        with Opens(plant.state / "specs", plant.state / "outbox") as opens:
+            begin, begin_wall = time.perf_counter(), time.time()
+            coming.rename(plant.desired / "all")
+            _wait_for_all(opens, plant, names)
+            wait_until(lambda: _waited(0.5) and len(_read(plant)) > COLLECTORS, "all to be stored", WITHIN_S)
+        reading = _stage([at - begin_wall for name, at in _read(plant).items() if name in names])
+        line, outbox = (_stage([at - begin for at in times]) for times in _begun(opens, plant, names))
+        _waited(WORK_S)
+        found = [seen.pid for seen in processes(plant.state) if seen.name in names]
+        assert len(found) == COLLECTORS, len(found)
+        weight = sum(map(pss_mib, [*found, *nurseries(plant.state), *spares(plant.state)]))
+        return Start(line, outbox, reading, _begun_with_loop(plant, names), weight)
 
 
 def _begun_with_loop(plant: Plant, names: list[str]) -> float:

@@ -86,7 +86,7 @@ def test_a_killed_collector_is_back_within_a_second_and_a_half(plant: Plant) -> 
 def test_a_killed_reconciler_finds_its_collectors_again(plant: Plant) -> None:
     port = plant.device()
     plant.write("press.yaml", collector("press", port))
-    plant.write("sleep.yaml", sleeper("sleep"))
+    plant.write("sleep.yaml", sleeper("sleep", "  restart: {delay: 0s}\n"))
     plant.start_loop()
     plant.wait_ready("press", "sleep", "local")
     before = plant.pids()
@@ -97,9 +97,7 @@ def test_a_killed_reconciler_finds_its_collectors_again(plant: Plant) -> None:
     assert plant.pids() == before
     assert plant.status("press")["restart_count"] == 0
     os.kill(plant.pids("sleep")[0], signal.SIGKILL)
-    wait_until(  # a second of delay, and well below what the clock alone would take
-        lambda: set(plant.pids("sleep")) - set(before), "adopted ones are watched", 3.0
-    )
+    wait_until(lambda: set(plant.pids("sleep")) - set(before), "adopted ones are watched", 1.5)
 
 
 def test_an_emptied_directory_stops_nothing_without_force(plant: Plant) -> None:
